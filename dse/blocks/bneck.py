@@ -1,0 +1,62 @@
+"""bneck: the inverted residual of MobileNetV2 and V3 (Howard et al. 2019, figure 4).
+
+Expand 1x1, depthwise, squeeze-excite on the expanded channels, linear projection, and a shortcut where the
+shape stays. An expansion to the input's own channels leaves the first convolution out, as in the papers.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from pydantic import model_validator
+
+from dse.blocks.base import Block, Channels, Expansion, Kernel, RatioOrOff, expanded
+from dse.network import Activation, Graph, Shape
+
+
+class Bneck(Block):
+    """Inverted residual; `squeeze_excite` is the share of the expanded channels, 0 for none."""
+
+    kind: ClassVar[str] = "bneck"
+    width_fields: ClassVar[tuple[str, ...]] = ("channels", "expand_channels")
+    channels: Channels
+    kernel: Kernel = 3
+    expansion: Expansion | None = None
+    expand_channels: Channels | None = None
+    squeeze_excite: RatioOrOff = 0.0
+    activation: Activation = "relu"
+    residual: bool = True
+
+    @model_validator(mode="after")
+    def _one_expansion(self) -> Self:
+        if self.expansion is not None and self.expand_channels is not None:
+            raise ValueError("came both 'expansion' and 'expand_channels', expected one of them")
+        return self
+
+    def canonical(self, in_shape: Shape) -> Self:
+        expand_channels = self.expand_channels or expanded(in_shape[-1], self.expansion or 1.0)
+        return self.replaced(
+            expansion=None,
+            expand_channels=expand_channels,
+            residual=self.residual and self.keeps_shape(in_shape, self.channels),
+            squeeze_excite=float(self.squeeze_excite),
+        )
+
+    def lower(self, graph: Graph, x: str) -> str:
+        expand_channels = self.expand_channels or expanded(graph.channels(x), self.expansion or 1.0)
+        y = x
+        if expand_channels != graph.channels(x):
+            y = graph.conv(y, "expand", expand_channels, activation=self.activation)
+        y = graph.depthwise(y, "depthwise", self.kernel, self.stride, activation=self.activation)
+        y = graph.squeeze_excite(y, squeezed(expand_channels, self.squeeze_excite))
+        y = graph.conv(y, "project", self.channels)
+        return graph.add(x, y) if self.residual and self.keeps_shape(graph.shapes[x], self.channels) else y
+
+
+def squeezed(channels: int, ratio: float) -> int:
+    """Channels inside a squeeze-excite of `channels`; 0 for ratio 0.
+
+    >>> squeezed(96, 0.25), squeezed(96, 0.0), squeezed(2, 0.25)
+    (24, 0, 1)
+    """
+    return max(1, int(channels * ratio)) if ratio else 0

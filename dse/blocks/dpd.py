@@ -1,0 +1,56 @@
+"""dpd: depthwise with a channel multiplier, pointwise, depthwise (Compressed MobileNetV3, section 5).
+
+Where bneck expands with a 1x1 convolution, dpd lets the first depthwise convolution widen the channels: its
+multiplier is a whole number, so an expansion that the input channels do not divide is cut down to one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from pydantic import model_validator
+
+from dse.blocks.base import Block, Channels, Kernel, Multiplier, RatioOrOff
+from dse.blocks.bneck import squeezed
+from dse.network import Activation, Graph, Shape
+
+
+class Dpd(Block):
+    """Depthwise, pointwise, depthwise; the stride is in the last one."""
+
+    kind: ClassVar[str] = "dpd"
+    width_fields: ClassVar[tuple[str, ...]] = ("channels", "expand_channels")
+    channels: Channels
+    kernel: Kernel = 3
+    second_kernel: Kernel | None = None
+    multiplier: Multiplier | None = None
+    expand_channels: Channels | None = None
+    squeeze_excite: RatioOrOff = 0.0
+    activation: Activation = "mish"
+    residual: bool = True
+
+    @model_validator(mode="after")
+    def _one_expansion(self) -> Self:
+        if self.multiplier is not None and self.expand_channels is not None:
+            raise ValueError("came both 'multiplier' and 'expand_channels', expected one of them")
+        return self
+
+    def _multiplier(self, in_channels: int) -> int:
+        return self.multiplier or max(1, (self.expand_channels or in_channels) // in_channels)
+
+    def canonical(self, in_shape: Shape) -> Self:
+        return self.replaced(
+            multiplier=self._multiplier(in_shape[-1]),
+            expand_channels=None,
+            second_kernel=self.second_kernel or self.kernel,
+            residual=self.residual and self.keeps_shape(in_shape, self.channels),
+            squeeze_excite=float(self.squeeze_excite),
+        )
+
+    def lower(self, graph: Graph, x: str) -> str:
+        multiplier = self._multiplier(graph.channels(x))
+        y = graph.depthwise(x, "widen", self.kernel, multiplier=multiplier, activation=self.activation)
+        y = graph.squeeze_excite(y, squeezed(graph.channels(y), self.squeeze_excite))
+        y = graph.conv(y, "pointwise", self.channels, activation=self.activation)
+        y = graph.depthwise(y, "depthwise", self.second_kernel or self.kernel, self.stride)
+        return graph.add(x, y) if self.residual and self.keeps_shape(graph.shapes[x], self.channels) else y

@@ -1,0 +1,57 @@
+"""shuffle: the unit of ShuffleNet (Zhang et al. 2017, figure 2).
+
+Grouped 1x1 convolution, channel shuffle, depthwise, grouped 1x1 convolution. Where the shape stays the input is
+added; where channels grow, the input (average-pooled at stride 2) is concatenated and the branch makes only
+the channels that are missing. Where channels shrink there is no shortcut.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from dse.blocks.base import Block, Channels, Groups, Kernel, Ratio
+from dse.network import Activation, Graph, Shape
+
+
+class Shuffle(Block):
+    """ShuffleNet unit; `bottleneck` is the share of the output channels inside it."""
+
+    kind: ClassVar[str] = "shuffle"
+    channels: Channels
+    groups: Groups = 2
+    bottleneck: Ratio = 0.25
+    kernel: Kernel = 3
+    shuffle: bool = True
+    activation: Activation = "relu"
+
+    def _inner_channels(self) -> int:
+        return max(self.groups, round(self.channels * self.bottleneck / self.groups) * self.groups)
+
+    def _shortcut(self, in_shape: Shape) -> Literal["add", "concat", "none"]:
+        if self.keeps_shape(in_shape, self.channels):
+            return "add"
+        return "concat" if self.channels > in_shape[-1] else "none"
+
+    def canonical(self, in_shape: Shape) -> Self:
+        return self.replaced(
+            bottleneck=self._inner_channels() / self.channels, shuffle=self.shuffle and self.groups > 1
+        )
+
+    def lower(self, graph: Graph, x: str) -> str:
+        act = self.activation
+        shortcut = self._shortcut(graph.shapes[x])
+        made = self.channels - graph.channels(x) if shortcut == "concat" else self.channels
+        y = graph.conv(x, "reduce", self._inner_channels(), groups=self.groups, activation=act)
+        y = graph.shuffle(y, self.groups) if self.shuffle else y
+        y = graph.depthwise(y, "depthwise", self.kernel, self.stride)
+        # An activation after a concatenation would stand alone, and TFLM computes a lone RELU6 wrongly: the
+        # branch is activated before it, the pooled input has been already.
+        y = graph.conv(y, "expand", made, groups=self.groups, activation="none" if shortcut == "add" else act)
+        match shortcut:
+            case "add":
+                return graph.activate(graph.add(x, y), f"out_{act}", act)
+            case "concat":
+                side = graph.avg_pool(x, "pool", 3, self.stride) if self.stride > 1 else x
+                return graph.concat([side, y])
+            case _:
+                return y

@@ -1,0 +1,42 @@
+"""sqnxt: the block of SqueezeNext (Gholami et al. 2018, figure 1).
+
+Two 1x1 convolutions squeeze (to a half and a quarter of the input here, by default), 1x3 and 3x1 replace a 3x3, a
+1x1 expands; a shortcut, through a 1x1 convolution where the shape changes, is added before the last activation.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+from dse.blocks.base import Block, Channels, Ratio
+from dse.network import Activation, Graph, Shape
+
+
+class Sqnxt(Block):
+    """SqueezeNext block; `squeeze` is the first squeeze's share of the input channels, halved by the second."""
+
+    kind: ClassVar[str] = "sqnxt"
+    channels: Channels
+    squeeze: Ratio = 0.5
+    activation: Activation = "relu"
+    residual: bool = True
+
+    def canonical(self, in_shape: Shape) -> Self:
+        return self.replaced(squeeze=self._first(in_shape[-1]) / in_shape[-1])
+
+    def _first(self, in_channels: int) -> int:
+        return max(2, round(in_channels * self.squeeze))
+
+    def lower(self, graph: Graph, x: str) -> str:
+        act = self.activation
+        first = self._first(graph.channels(x))
+        y = graph.conv(x, "squeeze_1", first, stride=self.stride, activation=act)
+        y = graph.conv(y, "squeeze_2", max(1, first // 2), activation=act)
+        y = graph.conv(y, "conv_1x3", first, (1, 3), activation=act)
+        y = graph.conv(y, "conv_3x1", first, (3, 1), activation=act)
+        if not self.residual:
+            return graph.conv(y, "expand", self.channels, activation=act)
+        y = graph.conv(y, "expand", self.channels)
+        if not self.keeps_shape(graph.shapes[x], self.channels):
+            x = graph.conv(x, "shortcut", self.channels, stride=self.stride)
+        return graph.activate(graph.add(x, y), f"out_{act}", act)

@@ -1,0 +1,158 @@
+"""Network to Keras model. Backend-agnostic; the only reader of a network that knows Keras.
+
+Every Keras layer has the name of its network layer, so shapes can be compared one for one. A forward-only
+model for conversion has batch size 1: only then does the converter know every shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from dse.network import (
+    Activate,
+    Add,
+    AvgPool,
+    BatchNorm,
+    ChannelShuffle,
+    Concat,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Input,
+    Layer,
+    MaxPool,
+    Multiply,
+    Network,
+)
+
+# Mish as it deploys: x * sigmoid(1.2626 x + 0.5739), a fit whose largest error on Mish is 0.031. The exact form
+# needs EXP and LOG, which TFLM does not have in int8; so dse trains the form that it will run.
+MISH_SCALE, MISH_SHIFT = 1.2626, 0.5739
+BN_MOMENTUM, BN_EPSILON = 0.9, 1e-3
+
+
+def mish(x: Any) -> Any:
+    """The single-sigmoid form of Mish."""
+    return x * keras.ops.sigmoid(x * MISH_SCALE + MISH_SHIFT)
+
+
+def hard_sigmoid(x: Any) -> Any:
+    """relu6(x + 3) / 6, written so that the converter folds the 3 into the bias before it."""
+    return keras.ops.relu6(x + 3.0) * (1.0 / 6.0)
+
+
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "relu": keras.ops.relu,
+    "relu6": keras.ops.relu6,
+    "hswish": keras.ops.hard_silu,
+    "mish": mish,
+    "hard_sigmoid": hard_sigmoid,
+}
+
+
+def build_model(network: Network, *, seed: int = 0, l2: float = 0.0, batch_size: int | None = None) -> keras.Model:
+    """A model with fresh weights: images in [0, 1] to logits. Same seed, same weights."""
+    builder = _Builder(network, seed, l2, batch_size)
+    return keras.Model(builder.tensors[network.layers[0].name], builder.tensors[network.output.name])
+
+
+class _Builder:
+    def __init__(self, network: Network, seed: int, l2: float, batch_size: int | None) -> None:
+        self.rng_seed = seed
+        self.count = 0
+        self.regularizer = keras.regularizers.L2(l2) if l2 else None
+        self.batch_size = batch_size
+        self.tensors: dict[str, Any] = {}
+        self.shapes = {layer.name: layer.shape for layer in network}
+        for layer in network:
+            inputs = [self.tensors[name] for name in layer.inputs]
+            self.tensors[layer.name] = BUILDERS[type(layer)](self, layer, *inputs)
+
+    def initializer(self) -> Any:
+        """A fresh initializer: each layer has a seed of its own, all derived from one."""
+        self.count += 1
+        return keras.initializers.HeNormal(seed=self.rng_seed * 100_003 + self.count)
+
+    def input(self, layer: Input) -> Any:
+        return keras.Input(layer.shape, batch_size=self.batch_size, name=layer.name)
+
+    def conv2d(self, layer: Conv2D, x: Any) -> Any:
+        return keras.layers.Conv2D(
+            layer.shape[-1], layer.kernel, layer.stride, layer.padding, groups=layer.groups, use_bias=layer.bias,
+            kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer, name=layer.name,
+        )(x)  # fmt: skip
+
+    def depthwise(self, layer: DepthwiseConv2D, x: Any) -> Any:
+        return keras.layers.DepthwiseConv2D(
+            layer.kernel, layer.stride, layer.padding, layer.multiplier, use_bias=layer.bias,
+            depthwise_initializer=self.initializer(), depthwise_regularizer=self.regularizer, name=layer.name,
+        )(x)  # fmt: skip
+
+    def dense(self, layer: Dense, x: Any) -> Any:
+        return keras.layers.Dense(
+            layer.shape[-1], kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer,
+            name=layer.name,
+        )(x)  # fmt: skip
+
+    def batch_norm(self, layer: BatchNorm, x: Any) -> Any:
+        return keras.layers.BatchNormalization(momentum=BN_MOMENTUM, epsilon=BN_EPSILON, name=layer.name)(x)
+
+    def activate(self, layer: Activate, x: Any) -> Any:
+        return keras.layers.Activation(FUNCTIONS[layer.function], name=layer.name)(x)
+
+    def add(self, layer: Add, x: Any, y: Any) -> Any:
+        return keras.layers.Add(name=layer.name)([x, y])
+
+    def multiply(self, layer: Multiply, x: Any, y: Any) -> Any:
+        return keras.layers.Multiply(name=layer.name)([x, y])
+
+    def concat(self, layer: Concat, *tensors: Any) -> Any:
+        return keras.layers.Concatenate(name=layer.name)(list(tensors))
+
+    def max_pool(self, layer: MaxPool, x: Any) -> Any:
+        return keras.layers.MaxPooling2D(layer.kernel, layer.stride, layer.padding, name=layer.name)(x)
+
+    def avg_pool(self, layer: AvgPool, x: Any) -> Any:
+        return keras.layers.AveragePooling2D(layer.kernel, layer.stride, layer.padding, name=layer.name)(x)
+
+    def global_avg_pool(self, layer: GlobalAvgPool, x: Any) -> Any:
+        return keras.layers.GlobalAveragePooling2D(keepdims=len(layer.shape) == 3, name=layer.name)(x)
+
+    def flatten(self, layer: Flatten, x: Any) -> Any:
+        return keras.layers.Reshape(layer.shape, name=layer.name)(x)
+
+    def shuffle(self, layer: ChannelShuffle, x: Any) -> Any:
+        # Height and width are merged: with the batch the tensors then have four axes, the most that is safe.
+        height, width, channels = layer.shape
+        x = keras.layers.Reshape((height * width, layer.groups, channels // layer.groups))(x)
+        x = keras.layers.Permute((1, 3, 2))(x)
+        return keras.layers.Reshape((height, width, channels), name=layer.name)(x)
+
+    def dropout(self, layer: Dropout, x: Any) -> Any:
+        self.count += 1
+        return keras.layers.Dropout(layer.rate, seed=self.rng_seed * 100_003 + self.count, name=layer.name)(x)
+
+
+BUILDERS: dict[type[Layer], Callable[..., Any]] = {
+    Input: _Builder.input,
+    Conv2D: _Builder.conv2d,
+    DepthwiseConv2D: _Builder.depthwise,
+    Dense: _Builder.dense,
+    BatchNorm: _Builder.batch_norm,
+    Activate: _Builder.activate,
+    Add: _Builder.add,
+    Multiply: _Builder.multiply,
+    Concat: _Builder.concat,
+    MaxPool: _Builder.max_pool,
+    AvgPool: _Builder.avg_pool,
+    GlobalAvgPool: _Builder.global_avg_pool,
+    Flatten: _Builder.flatten,
+    ChannelShuffle: _Builder.shuffle,
+    Dropout: _Builder.dropout,
+}

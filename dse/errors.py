@@ -1,0 +1,90 @@
+"""Every exception that dse raises for a cause that its user can mend.
+
+DseError                 one message; the command line prints it and exits with 2
+├── FileError            a YAML file is wrong: file, line, key, what came, what was expected
+├── UnknownNameError     no such space, board, task, explorer, block, trial; says the nearest
+├── NetworkError         these values describe no network (stride below 1x1, groups that do not divide)
+├── DataError            images are missing, incomplete or not in a known layout
+├── TrialError           this candidate could not be finished: recorded as failed, the run goes on
+├── ExportError          a file that would not run on the device is refused
+└── RunError             nothing sensible can follow: the run stops
+    └── NothingFitsError no candidate of the space fits the budget (exit code 3)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DseError(Exception):
+    """A cause that the user can mend; `exit_code` is what the command line returns."""
+
+    exit_code = 2
+
+
+class FileError(DseError):
+    """A file is wrong, at a line and a key.
+
+    >>> str(FileError("space.yaml", 14, "stages[2]", "unknown key 'repeat'"))
+    "space.yaml:14: stages[2]: unknown key 'repeat'"
+    """
+
+    def __init__(self, file: str, line: int | None, key: str, problem: str) -> None:
+        self.file, self.line, self.key, self.problem = file, line, key, problem
+        where = file if line is None else f"{file}:{line}"
+        super().__init__(f"{where}: {key}: {problem}" if key else f"{where}: {problem}")
+
+
+class UnknownNameError(DseError):
+    """A name that is not known; the message lists the known ones and the nearest.
+
+    >>> str(UnknownNameError("board", "imxrt1061", ["imxrt1060", "nano33ble"]))
+    "unknown board 'imxrt1061', did you mean 'imxrt1060'? known: imxrt1060, nano33ble"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, names)} known: {', '.join(names) or 'none'}")
+
+
+class NetworkError(DseError):
+    """Values that describe no network; `where` is the place, such as 'stages[2]'."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where, self.problem = where, problem
+        super().__init__(f"{where}: {problem}" if where else problem)
+
+
+class DataError(DseError):
+    """Images are missing, incomplete, or not in a layout that dse reads."""
+
+
+class TrialError(DseError):
+    """A candidate could not be finished; the message is the recorded reason."""
+
+
+class ExportError(DseError):
+    """A converted file would not run on the device as it should."""
+
+
+class RunError(DseError):
+    """Nothing sensible can follow."""
+
+
+class NothingFitsError(RunError):
+    """No candidate of the space fits the budget."""
+
+    exit_code = 3
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest known name as the middle of a sentence, or only its punctuation.
+
+    >>> did_you_mean("repeat", ["repeats", "stride"])
+    ", did you mean 'repeats'?"
+    >>> did_you_mean("zzz", ["repeats"])
+    ';'
+    """
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f", did you mean {near[0]!r}?" if near else ";"

@@ -1,0 +1,376 @@
+"""A search space: a YAML file in which any value may be fixed or left open.
+
+    width: {choice: [0.35, 0.5, 1.0]}
+    stem: {block: conv, channels: 16, stride: 2}
+    stages:
+      - block: bneck                     # one family, its values beside it
+        channels: {int: [16, 32], step: 8}
+        repeats: {int: [1, 3]}
+        expansion: {choice: [3, 6]}
+      - block:                           # a choice of families, each with its own values
+          choice:
+            - fire: {bypass: {choice: [none, simple]}}
+            - shuffle: {groups: {choice: [2, 4]}}
+        channels: 48                     # beside the choice: values that all of them know
+    head: {channels: 96}
+    training: {learning_rate: {log: [1e-3, 1e-2]}}
+
+`Space.candidate` asks a function for every open value it meets (a random generator, an Optuna trial, a recorded
+assignment) and returns the candidate: values of families that were not chosen are never asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from dse.blocks import BLOCKS, Block
+from dse.candidate import Candidate, Head, block_index
+from dse.domains import Choice, Domain, FloatRange, IntRange
+from dse.errors import FileError, NetworkError
+from dse.network import Shape
+from dse.resources import find
+from dse.strict_yaml import Document, Path_, complaint, load, parse, path_text, show, unknown_key
+from dse.training import Training
+
+Value = str | int | float | bool
+Assignment = Mapping[str, Value]
+Chooser = Callable[[str, Domain], Any]
+
+SPACE_KEYS = ("space", "about", "resolution", "width", "width_divisor", "stem", "stages", "head", "training")
+DOMAIN_KEYS = {"choice": (), "int": ("step",), "float": (), "log": ()}
+STAGE_KEYS = ("block", "repeats", "scaled")
+CHECKED_SAMPLES = 64  # random candidates built when a space is read, so that an impossible network shows at once
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a task gives to every candidate of a space."""
+
+    input_shape: Shape = (32, 32, 3)
+    classes: int = 10
+    training: Training = Training()
+
+
+class Space:
+    """A checked space. `load_space` reads one."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.tree = document.mapping((), document.value, SPACE_KEYS)
+        for key in ("space", "stages"):
+            if key not in self.tree:
+                raise document.error((), f"missing key {key!r}")
+        self.name: str = self._text("space")
+        self.about: str = self._text("about") if "about" in self.tree else ""
+        self.digest = hashlib.sha256(document.text.encode()).hexdigest()
+        self._stages: list[tuple[Path_, dict[str, Any]]] = []
+        stages = self.tree["stages"]
+        if not isinstance(stages, list) or not stages:
+            raise document.error(("stages",), f"came {show(stages)}, expected a list of stages")
+        if "stem" in self.tree:
+            self._stages.append((("stem",), self.tree["stem"]))
+        self._stages += [(("stages", index), stage) for index, stage in enumerate(stages)]
+        self.domains: dict[str, Domain] = {}
+        self._check()
+
+    # -- what a space is asked for
+
+    def candidate(self, choose: Chooser, defaults: Defaults = Defaults()) -> Candidate:
+        """The candidate whose open values `choose` gives. Raises NetworkError when they describe no network."""
+        read = _Reading(self.document, choose)
+        shape = defaults.input_shape
+        if "resolution" in self.tree:
+            size = read.value(("resolution",), self.tree["resolution"])
+            shape = (size, size, shape[2])
+        width = float(read.value(("width",), self.tree.get("width", 1.0)))
+        divisor = int(self.tree.get("width_divisor", 8))
+        blocks: list[Block] = []
+        places: list[Path_] = []
+        for path, stage in self._stages:
+            for block in read.stage(path, stage, width, divisor):
+                blocks.append(block)
+                places.append(path)
+        head = read.model(("head",), self.tree.get("head", {}), Head).at_width(width, divisor)
+        settings = read.mapping(("training",), self.tree.get("training", {}))
+        training = self._training(defaults.training, settings)
+        try:
+            return Candidate.make(shape, defaults.classes, tuple(blocks), head, training)
+        except NetworkError as error:
+            index = block_index(error)
+            place = places[index] if index is not None else ("head",)
+            raise NetworkError(path_text(place), error.problem) from None
+
+    def from_assignment(self, assignment: Assignment, defaults: Defaults = Defaults()) -> Candidate:
+        """The candidate of recorded values. Raises NetworkError, or FileError for a value outside its set."""
+
+        def choose(path: str, domain: Domain) -> Value:
+            if path not in assignment:
+                raise NetworkError(path, f"no value given; known values: {', '.join(assignment) or 'none'}")
+            return assignment[path]
+
+        return self.candidate(choose, defaults)
+
+    def sample(
+        self, rng: np.random.Generator, defaults: Defaults = Defaults()
+    ) -> tuple[dict[str, Value], Candidate]:
+        """A random candidate and the values that lead to it. Raises NetworkError for an impossible one."""
+        assignment: dict[str, Value] = {}
+
+        def choose(path: str, domain: Domain) -> Value:
+            assignment[path] = domain.sample(rng)
+            return assignment[path]
+
+        return assignment, self.candidate(choose, defaults)
+
+    def size(self) -> float:
+        """The number of assignments; infinite with a real range. Nested values count for their family only."""
+        return self._count({path: domain for path, domain in self.domains.items()})
+
+    # -- reading and checking
+
+    def _text(self, key: str) -> str:
+        value = self.tree[key]
+        if not isinstance(value, str):
+            raise self.document.error((key,), f"came {show(value)}, expected text")
+        return value
+
+    def _training(self, recipe: Training, settings: dict[str, Any]) -> Training:
+        try:
+            return Training.model_validate(recipe.model_dump() | settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise self.document.error(("training", *first["loc"]), complaint(Training, first)) from None
+
+    def _check(self) -> None:
+        """Every option of every open value is valid by itself, and sampled candidates are networks."""
+        checker = _Checker(self.document)
+        checker.simple(("resolution",), self.tree.get("resolution", 32), int, 8, 1024)
+        checker.simple(("width",), self.tree.get("width", 1.0), float, 0.05, 8.0)
+        divisor = self.tree.get("width_divisor", 8)
+        if not isinstance(divisor, int) or not 1 <= divisor <= 64:
+            raise self.document.error(("width_divisor",), f"came {show(divisor)}, expected a whole number 1 to 64")
+        for path, stage in self._stages:
+            checker.stage(path, stage)
+        checker.model(("head",), self.tree.get("head", {}), Head)
+        checker.model(("training",), self.tree.get("training", {}), Training)
+        self.domains = checker.domains
+        rng = np.random.default_rng(0)
+        for _ in range(CHECKED_SAMPLES if self.domains else 1):
+            try:
+                self.sample(rng)
+            except NetworkError as error:
+                raise self._locate(error) from None
+
+    def _locate(self, error: NetworkError) -> FileError:
+        """The same complaint with the line at which the stage stands."""
+        for path in [path for path, _ in self._stages] + [("head",)]:
+            if path_text(path) == error.where:
+                return self.document.error(path, f"impossible network: {error.problem}")
+        return self.document.error((), f"impossible network: {error}")
+
+    def _count(self, domains: dict[str, Domain]) -> float:
+        total = 1.0
+        nested: dict[str, dict[str, float]] = {}
+        for path, domain in domains.items():
+            if isinstance(domain, FloatRange):
+                return math.inf
+            owner, label = _owner(path, domains)
+            if owner is None:
+                if not any(_owner(other, domains)[0] == path for other in domains):
+                    total *= sum(1 for _ in domain.values())
+            else:
+                family = nested.setdefault(owner, {})
+                family[label] = family.get(label, 1.0) * sum(1 for _ in domain.values())
+        for owner, families in nested.items():
+            total *= sum(families.get(str(label), 1.0) for label in domains[owner].values())
+        return total
+
+
+def _owner(path: str, domains: Mapping[str, Domain]) -> tuple[str | None, str]:
+    """The choice of families that decides whether a value is asked for, and the family's name."""
+    before, _, _ = path.rpartition(".")
+    if before.rpartition(".")[2] in BLOCKS:
+        owner, _, label = before.rpartition(".")
+        if owner in domains:
+            return owner, label
+    return None, ""
+
+
+def load_space(name: str) -> Space:
+    """The space in a file, or a shipped one by its name. Raises FileError, UnknownNameError."""
+    return Space(load(find("search_spaces", name)))
+
+
+def parse_space(text: str, file: str) -> Space:
+    """The space in `text`. Raises FileError."""
+    return Space(parse(text, file))
+
+
+def list_spaces() -> Iterator[Path]:
+    """The files of the shipped spaces."""
+    from dse.resources import shipped
+
+    return shipped("search_spaces")
+
+
+def domain_of(document: Document, path: Path_, value: Any) -> Domain | None:
+    """The domain that a YAML value describes, or None for a fixed value. Raises FileError."""
+    if not isinstance(value, dict) or not set(value) & set(DOMAIN_KEYS):
+        return None
+    kind = next(key for key in DOMAIN_KEYS if key in value)
+    for key in value:
+        if key != kind and key not in DOMAIN_KEYS[kind]:
+            raise document.error((*path, key), unknown_key(key, (kind, *DOMAIN_KEYS[kind])))
+    body = value[kind]
+    if kind == "choice":
+        if not isinstance(body, list) or not body:
+            raise document.error((*path, kind), f"came {show(body)}, expected a list of values")
+        labels = tuple(_label(document, (*path, kind, index), option) for index, option in enumerate(body))
+        if len({(type(label), label) for label in labels}) < len(labels):
+            raise document.error((*path, kind), f"came {show(body)}, expected every value once")
+        return Choice(tuple(body), labels)
+    wanted: tuple[type, ...] = (int,) if kind == "int" else (int, float)
+    numbers = isinstance(body, list) and len(body) == 2 and all(type(v) in wanted for v in body)
+    if not numbers or not body[0] <= body[1]:
+        raise document.error((*path, kind), f"came {show(body)}, expected [low, high] with low <= high")
+    if kind == "int":
+        step = value.get("step", 1)
+        if type(step) is not int or step < 1 or (body[1] - body[0]) % step:
+            raise document.error((*path, "step"), f"came {show(step)}, expected a whole number that divides high - low")
+        return IntRange(body[0], body[1], step)
+    if kind == "log" and body[0] <= 0:
+        raise document.error((*path, kind), f"came {show(body)}, expected low > 0")
+    return FloatRange(float(body[0]), float(body[1]), kind == "log")
+
+
+def _label(document: Document, path: Path_, option: Any) -> Value:
+    if isinstance(option, str | int | float | bool):
+        return option
+    if isinstance(option, dict) and len(option) == 1:
+        return str(next(iter(option)))
+    raise document.error(path, f"came {show(option)}, expected a plain value or one 'name: {{...}}'")
+
+
+class _Reading:
+    """Turns the tree into concrete values, asking `choose` for each open one."""
+
+    def __init__(self, document: Document, choose: Chooser) -> None:
+        self.document, self.choose = document, choose
+
+    def value(self, path: Path_, value: Any) -> Any:
+        domain = domain_of(self.document, path, value)
+        if domain is None:
+            return value
+        name = path_text(path)
+        chosen = self.choose(name, domain)
+        try:
+            return domain.option(chosen)
+        except (ValueError, TypeError) as error:
+            raise NetworkError(name, str(error)) from None
+
+    def mapping(self, path: Path_, values: dict[str, Any]) -> dict[str, Any]:
+        return {key: self.value((*path, key), value) for key, value in values.items()}
+
+    def model(self, path: Path_, values: dict[str, Any], model: type[Any]) -> Any:
+        return self.document.check(model, self.mapping(path, values), path)
+
+    def stage(self, path: Path_, stage: dict[str, Any], width: float, divisor: int) -> Iterator[Block]:
+        family = self.value((*path, "block"), stage["block"])
+        name, own = (family, {}) if isinstance(family, str) else next(iter(family.items()))
+        repeats = self.value((*path, "repeats"), stage.get("repeats", 1))
+        scaled = self.value((*path, "scaled"), stage.get("scaled", True))
+        values = {key: value for key, value in stage.items() if key not in STAGE_KEYS}
+        chosen = self.mapping(path, values) | self.mapping((*path, "block", name), own or {})
+        block = self.document.check(BLOCKS[name], chosen, path)
+        if scaled:
+            block = block.scaled(width, divisor)
+        for repeat in range(repeats):
+            yield block if repeat == 0 else block.replaced(stride=1)
+
+
+class _Checker:
+    """Checks every option of every open value, and gathers the domains by name."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.domains: dict[str, Domain] = {}
+
+    def options(self, path: Path_, value: Any) -> list[tuple[Path_, Any]]:
+        """The values that may come at `path`: the ends of a range, all options of a choice, or the fixed one."""
+        domain = domain_of(self.document, path, value)
+        if domain is None:
+            return [(path, value)]
+        self.domains[path_text(path)] = domain
+        if isinstance(domain, Choice):
+            return [((*path, "choice", index), option) for index, option in enumerate(domain.options)]
+        if isinstance(domain, IntRange):
+            return [(path, number) for number in (domain.low, domain.high)]
+        return [(path, number) for number in domain.values()]
+
+    def simple(self, path: Path_, value: Any, kind: type, low: float, high: float) -> None:
+        accepted: tuple[type, ...] = (int,) if kind is int else (int, float)
+        for place, option in self.options(path, value):
+            if type(option) not in accepted or not low <= option <= high:
+                what = "a whole number" if kind is int else "a number"
+                raise self.document.error(place, f"came {show(option)}, expected {what} from {low} to {high}")
+
+    def model(self, path: Path_, values: Any, model: type[BaseModel], known: tuple[str, ...] = ()) -> None:
+        names = (*known, *model.model_fields)
+        self.document.mapping(path, values, names)
+        for key, value in values.items():
+            if key in known:
+                continue
+            for place, option in self.options((*path, key), value):
+                self.field(place, model, key, option)
+
+    def field(self, place: Path_, model: type[BaseModel], key: str, option: Any) -> None:
+        """One value of one key, by the model's own rules for that key."""
+        try:
+            model.__pydantic_validator__.validate_assignment(model.model_construct(), key, option)
+        except ValidationError as error:
+            for one in error.errors():
+                if one["type"] not in ("value_error", "frozen_instance") and one["loc"][:1] == (key,):
+                    raise self.document.error(place, complaint(model, one)) from None
+
+    def stage(self, path: Path_, stage: Any) -> None:
+        if not isinstance(stage, dict) or "block" not in stage:
+            raise self.document.error(path, f"came {show(stage)}, expected a mapping with the key 'block'")
+        shared = {key: value for key, value in stage.items() if key not in STAGE_KEYS}
+        self.simple((*path, "repeats"), stage.get("repeats", 1), int, 0, 64)
+        for place, scaled in self.options((*path, "scaled"), stage.get("scaled", True)):
+            if not isinstance(scaled, bool):
+                raise self.document.error(place, f"came {show(scaled)}, expected true or false")
+        for place, family in self.options((*path, "block"), stage["block"]):
+            name, own = self.family(place, family)
+            self.document.mapping(path, shared, (*STAGE_KEYS, *BLOCKS[name].model_fields))
+            own_place = (*path, "block", name)
+            known = tuple(key for key in shared if key not in own)
+            self.lines(own_place, place, name)
+            self.model(own_place, own, BLOCKS[name])
+            missing = [k for k, f in BLOCKS[name].model_fields.items() if f.is_required() and k not in (*known, *own)]
+            if missing:
+                raise self.document.error(path, f"missing key {missing[0]!r} of block {name!r}")
+            for key in known:
+                for option_place, option in self.options((*path, key), shared[key]):
+                    self.field(option_place, BLOCKS[name], key, option)
+
+    def lines(self, to: Path_, place: Path_, name: str) -> None:
+        """Gives values of a chosen family the lines at which they stand below the choice."""
+        old = (*place, name)
+        for known, line in list(self.document.lines.items()):
+            if known[: len(old)] == old:
+                self.document.lines[(*to, *known[len(old) :])] = line
+
+    def family(self, place: Path_, family: Any) -> tuple[str, dict[str, Any]]:
+        name, own = (family, {}) if not isinstance(family, dict) else next(iter(family.items()))
+        if name not in BLOCKS:
+            raise self.document.error(place, f"unknown block: {unknown_key(str(name), BLOCKS)}".replace("key ", ""))
+        return name, own or {}

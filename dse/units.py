@@ -1,0 +1,76 @@
+"""Numbers to text and text to numbers. The only place where that happens."""
+
+from __future__ import annotations
+
+import re
+
+from dse.errors import DseError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "kb": 10**3, "mb": 10**6}
+
+
+def bytes_text(num_bytes: float) -> str:
+    """Bytes in binary units.
+
+    >>> bytes_text(65536), bytes_text(512), bytes_text(3 * 2**20)
+    ('64.0 KiB', '512 B', '3.0 MiB')
+    """
+    if abs(num_bytes) < 1024:
+        return f"{num_bytes:.0f} B"
+    if abs(num_bytes) < 1024**2:
+        return f"{num_bytes / 1024:.1f} KiB"
+    return f"{num_bytes / 1024**2:.1f} MiB"
+
+
+def count_text(count: float) -> str:
+    """A count in decimal units.
+
+    >>> count_text(171946), count_text(12_501_632), count_text(512)
+    ('171.9 k', '12.50 M', '512')
+    """
+    if abs(count) < 1000:
+        return f"{count:.0f}"
+    if abs(count) < 10**6:
+        return f"{count / 1000:.1f} k"
+    return f"{count / 10**6:.2f} M"
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> duration_text(42.3), duration_text(605), duration_text(7322)
+    ('42 s', '10 min 5 s', '2 h 2 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from '90', '30m', '1h30m'. Raises DseError.
+
+    >>> parse_duration("30m"), parse_duration("1h30m"), parse_duration("90")
+    (1800.0, 5400.0, 90.0)
+    """
+    text = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+        raise DseError(f"{text!r} is no duration; expected seconds or a form such as 30m or 1h30m")
+    return sum(float(value) * _SECONDS[unit] for value, unit in re.findall(r"([\d.]+)([smhd])", text))
+
+
+def parse_count(text: str) -> int:
+    """A whole number from '200000', '200k', '1.5M', '256KiB'. Raises DseError.
+
+    >>> parse_count("200k"), parse_count("1.5M"), parse_count("256KiB")
+    (200000, 1500000, 262144)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower().replace("_", ""))
+    if not match or match[2] not in _FACTORS:
+        raise DseError(f"{text!r} is no amount; expected a number such as 200000, 200k, 1.5M or 256KiB")
+    return round(float(match[1]) * _FACTORS[match[2]])
