@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -33,9 +33,10 @@ class Head(BaseModel):
 
     channels: Annotated[int, Field(ge=0, le=4096)] = 0  # 1x1 convolution before the pooling; 0 for none
     squeeze_excite: RatioOrOff = 0.0  # on that convolution
+    squeeze_excite_bias: bool = True
     features: Annotated[int, Field(ge=0, le=8192)] = 0  # 1x1 convolution after the pooling; 0 for none
     activation: Activation = "relu"
-    features_batch_norm: bool = True
+    features_norm: Literal["batch_norm", "bias", "none"] = "batch_norm"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     scaled: bool = True  # whether the width multiplier applies
 
@@ -55,8 +56,10 @@ class Head(BaseModel):
         values: dict[str, Any] = {"dropout": float(self.dropout), "squeeze_excite": float(self.squeeze_excite)}
         if not self.channels:
             values["squeeze_excite"] = 0.0
+        if not self.channels or not self.squeeze_excite:
+            values["squeeze_excite_bias"] = True
         if not self.features:
-            values["features_batch_norm"] = True
+            values["features_norm"] = "batch_norm"
         if not self.channels and not self.features:
             values["activation"] = "relu"
         return self.model_copy(update=values)
@@ -65,12 +68,14 @@ class Head(BaseModel):
         """Writes the head; returns the logits. There is no softmax: the class is the largest logit."""
         if self.channels:
             x = graph.conv(x, "conv", self.channels, activation=self.activation)
-            x = graph.squeeze_excite(x, squeezed(self.channels, self.squeeze_excite))
+            x = graph.squeeze_excite(x, squeezed(self.channels, self.squeeze_excite), self.squeeze_excite_bias)
         x = graph.global_avg_pool(x, "pool", keep_dims=bool(self.features))
         if self.features:
+            norm = self.features_norm
             x = graph.conv(
-                x, "features", self.features, activation=self.activation, batch_norm=self.features_batch_norm
-            )
+                x, "features", self.features, activation=self.activation, batch_norm=norm == "batch_norm",
+                bias=norm == "bias",
+            )  # fmt: skip
             x = graph.flatten(x, "flatten")
         return graph.dense(graph.dropout(x, self.dropout), "classes", classes)
 

@@ -202,14 +202,16 @@ class Graph:
         padding: Padding = "same",
         activation: str = "none",
         batch_norm: bool = True,
+        bias: bool | None = None,
     ) -> str:
-        """Convolution, then batch norm (else a bias), then the activation."""
+        """Convolution, batch norm, activation; a bias where there is no batch norm, unless `bias` says otherwise."""
         size = kernel if isinstance(kernel, tuple) else (kernel, kernel)
         for what, count in (("input", self.channels(x)), ("output", filters)):
             if count % groups:
                 raise NetworkError(self.where, f"groups {groups} do not divide {count} {what} channels of {name!r}")
         shape = (*self._window(x, name, size, stride, padding), filters)
-        y = self._append(Conv2D, x, name, shape, size, stride, groups, padding, not batch_norm)
+        has_bias = not batch_norm if bias is None else bias
+        y = self._append(Conv2D, x, name, shape, size, stride, groups, padding, has_bias)
         return self._finish(y, name, activation, batch_norm)
 
     def depthwise(
@@ -282,13 +284,13 @@ class Graph:
         """A fully connected layer with bias."""
         return self._append(Dense, x, name, (units,))
 
-    def squeeze_excite(self, x: str, squeeze_channels: int) -> str:
-        """Channels scaled by what their global means say (Hu et al.; hard sigmoid as in MobileNetV3)."""
+    def squeeze_excite(self, x: str, squeeze_channels: int, bias: bool = True) -> str:
+        """Channels scaled by what their global means say (Hu et al.; hard sigmoid as in MobileNetV3); 0 for none."""
         if not squeeze_channels:
             return x
         y = self.global_avg_pool(x, "se_pool", keep_dims=True)
-        y = self.conv(y, "se_reduce", squeeze_channels, activation="relu", batch_norm=False)
-        y = self.conv(y, "se_expand", self.channels(x), activation="hard_sigmoid", batch_norm=False)
+        y = self.conv(y, "se_reduce", squeeze_channels, activation="relu", batch_norm=False, bias=bias)
+        y = self.conv(y, "se_expand", self.channels(x), activation="hard_sigmoid", batch_norm=False, bias=bias)
         return self.multiply(x, y, "se_scale")
 
     def _window(self, x: str, name: str, kernel: tuple[int, int], stride: int, padding: Padding) -> tuple[int, int]:

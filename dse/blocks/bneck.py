@@ -1,7 +1,8 @@
 """bneck: the inverted residual of MobileNetV2 and V3 (Howard et al. 2019, figure 4).
 
 Expand 1x1, depthwise, squeeze-excite on the expanded channels, linear projection, and a shortcut where the
-shape stays. An expansion to the input's own channels leaves the first convolution out, as in the papers.
+shape stays. `expansion: 1` leaves the first convolution out, as in the papers; `expand_channels` always has one,
+as in tables that list it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Bneck(Block):
     expansion: Expansion | None = None
     expand_channels: Channels | None = None
     squeeze_excite: RatioOrOff = 0.0
+    squeeze_excite_bias: bool = True
     activation: Activation = "relu"
     residual: bool = True
 
@@ -33,22 +35,26 @@ class Bneck(Block):
             raise ValueError("came both 'expansion' and 'expand_channels', expected one of them")
         return self
 
+    def _expand_channels(self, in_channels: int) -> int | None:
+        """Channels of the first convolution; None for no convolution."""
+        if self.expand_channels is not None or self.expansion in (None, 1.0):
+            return self.expand_channels
+        return expanded(in_channels, self.expansion)
+
     def canonical(self, in_shape: Shape) -> Self:
-        expand_channels = self.expand_channels or expanded(in_shape[-1], self.expansion or 1.0)
         return self.replaced(
             expansion=None,
-            expand_channels=expand_channels,
+            expand_channels=self._expand_channels(in_shape[-1]),
             residual=self.residual and self.keeps_shape(in_shape, self.channels),
             squeeze_excite=float(self.squeeze_excite),
+            squeeze_excite_bias=self.squeeze_excite_bias or not self.squeeze_excite,
         )
 
     def lower(self, graph: Graph, x: str) -> str:
-        expand_channels = self.expand_channels or expanded(graph.channels(x), self.expansion or 1.0)
-        y = x
-        if expand_channels != graph.channels(x):
-            y = graph.conv(y, "expand", expand_channels, activation=self.activation)
+        expand_channels = self._expand_channels(graph.channels(x))
+        y = x if expand_channels is None else graph.conv(x, "expand", expand_channels, activation=self.activation)
         y = graph.depthwise(y, "depthwise", self.kernel, self.stride, activation=self.activation)
-        y = graph.squeeze_excite(y, squeezed(expand_channels, self.squeeze_excite))
+        y = graph.squeeze_excite(y, squeezed(graph.channels(y), self.squeeze_excite), self.squeeze_excite_bias)
         y = graph.conv(y, "project", self.channels)
         return graph.add(x, y) if self.residual and self.keeps_shape(graph.shapes[x], self.channels) else y
 

@@ -10,13 +10,12 @@ from typing import ClassVar, Self
 
 from pydantic import model_validator
 
-from dse.blocks.base import Block, Channels, Kernel, Multiplier, RatioOrOff
-from dse.blocks.bneck import squeezed
+from dse.blocks.base import Block, Channels, Kernel, Multiplier
 from dse.network import Activation, Graph, Shape
 
 
 class Dpd(Block):
-    """Depthwise, pointwise, depthwise; the stride is in the last one."""
+    """Depthwise, pointwise, depthwise, each with batch norm and activation; the stride is in the last one."""
 
     kind: ClassVar[str] = "dpd"
     width_fields: ClassVar[tuple[str, ...]] = ("channels", "expand_channels")
@@ -25,7 +24,6 @@ class Dpd(Block):
     second_kernel: Kernel | None = None
     multiplier: Multiplier | None = None
     expand_channels: Channels | None = None
-    squeeze_excite: RatioOrOff = 0.0
     activation: Activation = "mish"
     residual: bool = True
 
@@ -44,13 +42,12 @@ class Dpd(Block):
             expand_channels=None,
             second_kernel=self.second_kernel or self.kernel,
             residual=self.residual and self.keeps_shape(in_shape, self.channels),
-            squeeze_excite=float(self.squeeze_excite),
         )
 
     def lower(self, graph: Graph, x: str) -> str:
         multiplier = self._multiplier(graph.channels(x))
         y = graph.depthwise(x, "widen", self.kernel, multiplier=multiplier, activation=self.activation)
-        y = graph.squeeze_excite(y, squeezed(graph.channels(y), self.squeeze_excite))
         y = graph.conv(y, "pointwise", self.channels, activation=self.activation)
-        y = graph.depthwise(y, "depthwise", self.second_kernel or self.kernel, self.stride)
+        kernel = self.second_kernel or self.kernel
+        y = graph.depthwise(y, "depthwise", kernel, self.stride, activation=self.activation)
         return graph.add(x, y) if self.residual and self.keeps_shape(graph.shapes[x], self.channels) else y

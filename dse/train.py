@@ -1,0 +1,167 @@
+"""Trains a model on a split: augmentation in NumPy, so that every Keras backend sees the same images.
+
+Checkpoints after every epoch, so that a killed training goes on where it was. A loss that is no longer a number
+ends the training with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from dse.datasets import Images
+from dse.errors import TrialError
+from dse.training import Training
+
+CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion at other sizes
+
+EpochReport = Callable[[int, dict[str, float]], None]
+
+
+def to_float(images: np.ndarray) -> np.ndarray:
+    """uint8 images as the float32 in [0, 1] that every model takes."""
+    return images.astype(np.float32) / np.float32(255)
+
+
+class Batches(keras.utils.PyDataset):
+    """Augmented batches in an order that depends on the seed and the epoch alone."""
+
+    def __init__(self, data: Images, training: Training, seed: int, first_epoch: int = 0) -> None:
+        super().__init__()
+        self.data, self.training, self.seed = data, training, seed
+        self.epoch = first_epoch
+        self.order = self._shuffled()
+
+    def _shuffled(self) -> np.ndarray:
+        return np.random.default_rng((self.seed, self.epoch)).permutation(len(self.data))
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self.order = self._shuffled()
+
+    def __len__(self) -> int:
+        return -(-len(self.data) // self.training.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        size = self.training.batch_size
+        chosen = self.order[index * size : (index + 1) * size]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        return to_float(augment(self.data.images[chosen], self.training.augment, rng)), self.data.labels[chosen]
+
+
+def augment(images: np.ndarray, how: str, rng: np.random.Generator) -> np.ndarray:
+    """Images mirrored with probability 1/2 (`flip`) and moved by up to an eighth (`flip_crop`)."""
+    if how == "none":
+        return images
+    count, height, width, _ = images.shape
+    flipped = np.where(rng.random(count)[:, None, None, None] < 0.5, images[:, :, ::-1], images)
+    if how == "flip":
+        return flipped
+    pad = max(1, CROP_PADDING * height // 32)
+    padded = np.pad(flipped, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    rows = rng.integers(0, 2 * pad + 1, count)[:, None] + np.arange(height)
+    columns = rng.integers(0, 2 * pad + 1, count)[:, None] + np.arange(width)
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def make_optimizer(training: Training, steps: int) -> Any:
+    """The optimizer of these settings for a training of `steps` steps."""
+    rate: Any = training.learning_rate
+    if training.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    match training.optimizer:
+        case "adam":
+            return keras.optimizers.Adam(rate)
+        case "adamw":
+            return keras.optimizers.AdamW(rate)
+        case "nadam":
+            return keras.optimizers.Nadam(rate)
+        case "sgd":
+            return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
+
+
+class _Watch(keras.callbacks.Callback):
+    """Reports every epoch; stops at a loss that is not a number."""
+
+    def __init__(self, report: EpochReport | None) -> None:
+        super().__init__()
+        self.report = report
+        self.broken: int | None = None
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if logs and not np.isfinite(logs.get("loss", 0.0)):
+            self.broken = batch
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.report and self.broken is None:
+            self.report(epoch + 1, {key: float(value) for key, value in (logs or {}).items()})
+
+
+def train(
+    model: keras.Model,
+    data: Images,
+    training: Training,
+    *,
+    seed: int,
+    validation: Images | None = None,
+    checkpoint: Path | None = None,
+    report: EpochReport | None = None,
+) -> dict[str, list[float]]:
+    """Trains `model` in place; returns loss and accuracy per epoch. Raises TrialError when the loss breaks.
+
+    `checkpoint` is a folder: a training that was killed goes on from its last epoch.
+    """
+    keras.utils.set_random_seed(seed)
+    batches = Batches(data, training, seed)
+    model.compile(
+        optimizer=make_optimizer(training, training.epochs * len(batches)),
+        loss=_loss(training, model.output_shape[-1]),
+        metrics=["accuracy"],
+        jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
+    )
+    watch = _Watch(report)
+    callbacks: list[Any] = [watch]
+    if checkpoint:
+        callbacks.append(_Checkpoint(checkpoint, batches))
+    history = model.fit(
+        batches,
+        epochs=training.epochs,
+        validation_data=(to_float(validation.images), validation.labels) if validation else None,
+        callbacks=callbacks,
+        shuffle=False,
+        verbose=0,
+    )
+    if watch.broken is not None:
+        raise TrialError(
+            f"the loss became {history.history['loss'][-1]} in epoch {len(history.epoch)}, batch {watch.broken + 1}"
+            f" (learning rate {training.learning_rate:g})"
+        )
+    return history.history
+
+
+class _Checkpoint(keras.callbacks.BackupAndRestore):
+    """Keras' own backup; after a restore the batches follow the epoch."""
+
+    def __init__(self, folder: Path, batches: Batches) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(str(folder))
+        self.batches = batches
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        epoch = getattr(self.model, "_initial_epoch", None) or 0
+        self.batches.epoch = int(epoch)
+        self.batches.order = self.batches._shuffled()
+
+
+def _loss(training: Training, classes: int) -> Any:
+    plain = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    if not training.label_smoothing:
+        return plain
+    smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing)
+    return lambda labels, logits: smooth(keras.ops.one_hot(keras.ops.cast(labels, "int32"), classes), logits)
