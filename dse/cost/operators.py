@@ -1,7 +1,7 @@
 """A network on paper as the int8 operators that the TFLite converter makes of it.
 
 Batch norm is folded into the convolution before it; relu and relu6 are fused into the operator that feeds them;
-dropout is gone. hswish is one HARD_SWISH; hard_sigmoid becomes a fused relu6 (its +3 is folded into the bias)
+dropout is gone, and so is a flattening before a fully connected layer. hswish is one HARD_SWISH; hard_sigmoid becomes a fused relu6 (its +3 is folded into the bias)
 and a MUL; mish, in the sigmoid form that dse trains, is MUL, ADD, LOGISTIC, MUL; a channel shuffle is
 RESHAPE, TRANSPOSE, RESHAPE. TensorFlow is not needed.
 """
@@ -39,7 +39,6 @@ PLAIN_OPERATORS: dict[type[Layer], str] = {
     MaxPool: "MAX_POOL_2D",
     AvgPool: "AVERAGE_POOL_2D",
     GlobalAvgPool: "MEAN",
-    Flatten: "RESHAPE",
 }
 FUSING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "ADD", "MUL", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 
@@ -88,7 +87,7 @@ class _Lowering:
                 self._emit("DEPTHWISE_CONV_2D", layer, weights=weights, channels=layer.shape[-1])
             case Dense():
                 self._emit("FULLY_CONNECTED", layer, weights=source[-1] * layer.shape[-1], channels=layer.shape[-1])
-            case BatchNorm() | Dropout():
+            case BatchNorm() | Dropout() | Flatten():
                 self.tensor[layer.name] = self.tensor[layer.inputs[0]]
             case Activate():
                 self._activate(layer)
@@ -98,7 +97,7 @@ class _Lowering:
                 self._emit("RESHAPE", layer, source=f"{layer.name}/turn", constants=1)
             case _:
                 kind = PLAIN_OPERATORS[type(layer)]
-                self._emit(kind, layer, constants=int(kind in ("MEAN", "RESHAPE")))
+                self._emit(kind, layer, constants=int(kind == "MEAN"))
 
     def _activate(self, layer: Activate) -> None:
         source = self.tensor[layer.inputs[0]]

@@ -1,0 +1,78 @@
+"""Keras model to TFLite bytes: full integer (int8 in and out) or float. Always TensorFlow.
+
+The input scale is 1/255 and its zero point -128, so a device feeds `pixel - 128`: the calibration images
+always include a black and a white one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dse.build import build_model
+from dse.candidate import Candidate
+from dse.datasets import Images
+from dse.errors import ExportError
+from dse.train import to_float
+
+CALIBRATION_IMAGES = 200
+
+
+def load_weights(candidate: Candidate, weights: Path, for_conversion: bool = False) -> keras.Model:
+    """The model of a candidate with saved weights. Raises ExportError when they are not its own."""
+    model = build_model(candidate.network, for_conversion=for_conversion)
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError, KeyError) as error:
+        raise ExportError(f"{weights}: not the weights of candidate {candidate.id}: {error}") from None
+    return model
+
+
+def for_conversion(candidate: Candidate, trained: keras.Model) -> keras.Model:
+    """A copy of a trained model in the form that the converter wants."""
+    model = build_model(candidate.network, for_conversion=True)
+    model.set_weights(trained.get_weights())
+    return model
+
+
+def calibration_set(train: Images) -> np.ndarray:
+    """Images, (count, height, width, 3) float32, whose activations set the int8 ranges."""
+    images = to_float(train.images[:CALIBRATION_IMAGES])
+    ends = np.stack([np.zeros_like(images[0]), np.ones_like(images[0])])
+    return np.concatenate([images, ends])
+
+
+def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
+    """A full-integer TFLite file: int8 weights per channel, int8 in and out. Raises ExportError."""
+    import tensorflow as tf
+
+    def images() -> Iterator[list[np.ndarray]]:
+        for image in calibration:
+            yield [image[None]]
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = images
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return _converted(converter)
+
+
+def to_float_file(model: keras.Model) -> bytes:
+    """The float TFLite file of the same model. Raises ExportError."""
+    import tensorflow as tf
+
+    return _converted(tf.lite.TFLiteConverter.from_keras_model(model))
+
+
+def _converted(converter) -> bytes:  # type: ignore[no-untyped-def]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a banner
+            return bytes(converter.convert())
+    except Exception as error:  # the converter raises many kinds, ConverterError among them
+        raise ExportError(f"the TFLite converter refused the model: {str(error)[:500]}") from None

@@ -1,0 +1,98 @@
+"""One candidate from its choices to its values: build, train, convert, evaluate. START READING HERE.
+
+The cost gate has been passed before; see `run.py`. A candidate that cannot be finished raises TrialError.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dse.build import build_model
+from dse.candidate import Candidate
+from dse.convert import calibration_set, for_conversion, to_int8
+from dse.datasets import Data, Images, resize
+from dse.errors import ExportError, TrialError
+from dse.runtimes import run_litert
+from dse.tflite_file import check_deployable
+from dse.train import EpochReport, to_float, train
+
+PREDICT_BATCH = 256
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What training gives: validation accuracies (the int8 one None when not asked for), weights, time."""
+
+    accuracy_float: float
+    accuracy_int8: float | None
+    epochs: int
+    seconds: float
+    weights: bytes
+
+
+def run_trial(
+    candidate: Candidate,
+    data: Data,
+    *,
+    accuracy: str,
+    seed: int,
+    checkpoint: Path | None = None,
+    report: EpochReport | None = None,
+) -> TrialResult:
+    """Trains and scores one candidate on the validation images. Raises TrialError."""
+    started = time.monotonic()
+    size = candidate.input_shape[0]
+    training, validation = at_size(data.train, size), at_size(data.validation, size)
+    try:
+        keras.backend.clear_session()
+        model = build_model(candidate.network, seed=seed, l2=candidate.training.l2)
+        history = train(
+            model, training, candidate.training, seed=seed, validation=validation, checkpoint=checkpoint, report=report
+        )
+        accuracy_float = float(np.mean(predict(model, validation) == validation.labels))
+        accuracy_int8 = None
+        if accuracy == "int8":
+            content = to_int8(for_conversion(candidate, model), calibration_set(training))
+            check_deployable(content)
+            logits = run_litert(content, validation.images)
+            accuracy_int8 = float(np.mean(logits.argmax(1) == validation.labels))
+        return TrialResult(
+            accuracy_float, accuracy_int8, len(history["loss"]), time.monotonic() - started, weights_bytes(model)
+        )
+    except ExportError as error:
+        raise TrialError(str(error)) from None
+    except MemoryError:
+        raise TrialError("out of memory") from None
+    except Exception as error:
+        if type(error).__name__ == "ResourceExhaustedError":
+            raise TrialError(f"out of memory: {str(error)[:200]}") from None
+        raise
+
+
+def at_size(images: Images, size: int) -> Images:
+    """The images at a candidate's resolution."""
+    return Images(resize(images.images, size), images.labels)
+
+
+def predict(model: keras.Model, images: Images) -> np.ndarray:
+    """The class of every image, (count,)."""
+    parts = [
+        keras.ops.convert_to_numpy(model.predict_on_batch(to_float(images.images[start : start + PREDICT_BATCH])))
+        for start in range(0, len(images), PREDICT_BATCH)
+    ]
+    return np.concatenate(parts).argmax(1)
+
+
+def weights_bytes(model: keras.Model) -> bytes:
+    """The weights as the bytes of a .weights.h5 file."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="dse-weights-") as folder:
+        path = Path(folder) / "model.weights.h5"
+        model.save_weights(path)
+        return path.read_bytes()

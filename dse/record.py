@@ -1,0 +1,35 @@
+"""What is known of one trial, and how it ended.
+
+running ──> complete      trained, with all its values
+        ├─> repeated      the same candidate as an earlier trial: its values were taken, nothing was trained
+        ├─> infeasible    breaks a budget, or is no network: never trained; `reason` says by how much
+        └─> failed        could not be finished; `reason` says why
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dse.candidate import Candidate
+
+Outcome = Literal["running", "complete", "repeated", "infeasible", "failed"]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of a run. `values` holds accuracies and costs by name."""
+
+    number: int
+    outcome: Outcome
+    explorer: str
+    candidate: Candidate | None
+    values: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+    seconds: float = 0.0
+    params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The candidate's id; empty when there is no candidate."""
+        return self.candidate.id if self.candidate else ""

@@ -1,0 +1,116 @@
+"""Runs int8 TFLite files: on LiteRT in this process, on TensorFlow Lite Micro in child processes.
+
+TFLM aborts the process on a failed check, so it never runs in ours. Its interpreter is the real one with
+reference kernels; what it prints of its arena is read back. Results are int8 logits (count, classes).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dse.errors import ExportError
+
+TFLM_ARENA = 1 << 26  # bytes offered on the host; far more than any candidate takes
+
+
+@dataclass(frozen=True)
+class TflmResult:
+    """Logits (count, classes) int8, and the arena that the allocator took on this 64-bit host."""
+
+    logits: np.ndarray
+    head_bytes: int
+    tail_bytes: int
+
+
+def int8_input(images: np.ndarray) -> np.ndarray:
+    """uint8 images as the int8 input of every exported file: pixel - 128.
+
+    >>> int8_input(np.array([0, 255], np.uint8)).tolist()
+    [-128, 127]
+    """
+    return (images ^ 0x80).view(np.int8)
+
+
+def run_litert(content: bytes, images: np.ndarray, num_threads: int = 1) -> np.ndarray:
+    """int8 logits (count, classes) of uint8 images on LiteRT, without delegates."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content,
+        num_threads=num_threads,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    _check_input(source["quantization"])
+    logits = np.empty((len(images), target["shape"][-1]), np.int8)
+    for index, image in enumerate(int8_input(images)):
+        interpreter.set_tensor(source["index"], image[None])
+        interpreter.invoke()
+        logits[index] = interpreter.get_tensor(target["index"]).reshape(-1)
+    return logits
+
+
+def _check_input(quantization: tuple[float, int]) -> None:
+    scale, zero_point = quantization
+    if zero_point != -128 or abs(scale * 255 - 1) > 1e-3:
+        raise ExportError(f"input scale {scale:g} and zero point {zero_point}, expected 1/255 and -128")
+
+
+def run_tflm(
+    content: bytes, images: np.ndarray, processes: int | None = None, progress: Callable[[int], None] | None = None
+) -> TflmResult:
+    """int8 logits of uint8 images on TensorFlow Lite Micro, in child processes. Raises ExportError.
+
+    `progress` is told how many images are done.
+    """
+    processes = max(1, min(processes or os.cpu_count() or 1, len(images)))
+    with tempfile.TemporaryDirectory(prefix="dse-tflm-") as name:
+        folder = Path(name)
+        (folder / "model.tflite").write_bytes(content)
+        children = []
+        for part, share in enumerate(np.array_split(int8_input(images), processes)):
+            np.save(folder / f"in{part}.npy", share)
+            command = [sys.executable, "-m", "dse.tflm_child", str(folder), str(part)]
+            children.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        results, allocations = [], ""
+        for part, child in enumerate(children):
+            _, stderr = child.communicate()
+            if child.returncode != 0:
+                for other in children:
+                    other.kill()
+                    other.wait()
+                reason = stderr.decode(errors="replace").strip()[-500:]
+                raise ExportError(f"TensorFlow Lite Micro failed (exit {child.returncode}): {reason or 'no message'}")
+            allocations = stderr.decode(errors="replace")
+            results.append(np.load(folder / f"out{part}.npy", allow_pickle=False))
+            if progress:
+                progress(sum(len(r) for r in results))
+    head, tail = parse_allocations(allocations)
+    return TflmResult(np.concatenate(results), head, tail)
+
+
+def parse_allocations(text: str) -> tuple[int, int]:
+    """Head and tail bytes in what TFLM's `print_allocations` prints. Raises ExportError."""
+    found = {kind: re.search(rf"Arena allocation {kind} (\d+) bytes", text) for kind in ("head", "tail")}
+    head, tail = found["head"], found["tail"]
+    if not head or not tail:
+        raise ExportError(f"TensorFlow Lite Micro printed no allocations: {text[-300:]!r}")
+    return int(head[1]), int(tail[1])
+
+
+def write_npy(array: np.ndarray) -> bytes:
+    """An array as the bytes of an .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()

@@ -1,0 +1,238 @@
+"""Many pipelines at once: `InlinePool` in this process, `RayPool` in long-lived Ray actors.
+
+A pool takes jobs and gives events. A Ray actor imports TensorFlow and holds the data once for all its trials.
+A worker that dies costs one attempt of its trial: the trial is tried again, from its checkpoint where the
+disk is shared, and fails after `MAX_ATTEMPTS`. The only file that imports Ray.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from dse.errors import DseError, RunError
+
+if TYPE_CHECKING:
+    from dse.datasets import Data
+    from dse.pipeline import TrialResult
+
+MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to run."""
+
+    number: int
+    candidate_json: str
+    checkpoint: Path
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a trial."""
+
+    kind: Literal["epoch", "done", "failed", "retried"]
+    number: int
+    epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    result: TrialResult | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all jobs of a run share."""
+
+    data: Data
+    accuracy: str
+    seed: int
+    threads: int
+
+
+class Pool(Protocol):
+    """What the search loop needs of its workers."""
+
+    def free(self) -> int:
+        """How many jobs can start now."""
+        ...
+
+    def submit(self, job: Job) -> None:
+        """Starts a job."""
+        ...
+
+    def wait(self, seconds: float) -> list[Event]:
+        """What has happened; returns after `seconds` at the latest, sooner when a job ends."""
+        ...
+
+    def close(self) -> None:
+        """Ends all workers at once."""
+        ...
+
+
+def quiet_tensorflow(threads: int | None = None) -> None:
+    """Silences TensorFlow's start-up notes and sets its threads; to be called before its first use."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    import absl.logging
+    import keras
+
+    absl.logging.set_verbosity(absl.logging.ERROR)
+    import warnings
+
+    warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
+    if threads and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        except RuntimeError:
+            pass  # already in use in this process: its threads stay as they are
+
+
+def perform(job: Job, setting: Setting, report: Any) -> Event:
+    """Runs a job to its last event. A trial's own failure is an event; nothing is raised but interrupts."""
+    from dse.candidate import Candidate
+    from dse.pipeline import run_trial
+
+    try:
+        result = run_trial(
+            Candidate.from_json(job.candidate_json),
+            setting.data,
+            accuracy=setting.accuracy,
+            seed=setting.seed,
+            checkpoint=job.checkpoint,
+            report=lambda epoch, metrics: report(Event("epoch", job.number, epoch, metrics)),
+        )
+        return Event("done", job.number, result=result)
+    except DseError as error:
+        return Event("failed", job.number, reason=str(error))
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"{type(error).__name__}: {str(error)[:500]} ({Path(where.filename).name}:{where.lineno})"
+        return Event("failed", job.number, reason=reason)
+
+
+class InlinePool:
+    """One job at a time, in this process. `on_event` hears of epochs as they end."""
+
+    def __init__(self, setting: Setting, on_event: Any) -> None:
+        self.setting, self.on_event = setting, on_event
+        self.jobs: deque[Job] = deque()
+        quiet_tensorflow()
+
+    def free(self) -> int:
+        return 1 - len(self.jobs)
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def wait(self, seconds: float) -> list[Event]:
+        return [perform(self.jobs.popleft(), self.setting, self.on_event)] if self.jobs else []
+
+    def close(self) -> None:
+        self.jobs.clear()
+
+
+class RayPool:
+    """One Ray actor per worker, on a local Ray or on the cluster at `address`."""
+
+    def __init__(self, setting: Setting, num_workers: int, address: str | None = None) -> None:
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+
+        self.ray = ray
+        self.num_workers = num_workers
+        try:
+            if address:
+                ray.init(address=address, log_to_driver=False, logging_level="error")
+            else:
+                ray.init(
+                    num_cpus=max(num_workers, os.cpu_count() or 1),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="error",
+                    _node_ip_address="127.0.0.1",
+                )
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            raise RunError(f"Ray cannot be reached{f' at {address}' if address else ''}: {error}") from None
+        self.setting = ray.put(setting)
+        self.mailbox = _remote(ray, _Mailbox, num_cpus=0).remote()
+        self.idle = [self._start() for _ in range(num_workers)]
+        self.busy: dict[Any, tuple[Any, Job, int]] = {}  # what will be the result -> worker, job, attempt
+
+    def _start(self) -> Any:
+        options = {"num_cpus": 1, "max_restarts": 0}
+        return _remote(self.ray, _Worker, **options).remote(self.setting, self.mailbox)
+
+    def free(self) -> int:
+        return len(self.idle)
+
+    def submit(self, job: Job) -> None:
+        self._submit(job, 1)
+
+    def _submit(self, job: Job, attempt: int) -> None:
+        worker = self.idle.pop()
+        self.busy[worker.perform.remote(job)] = (worker, job, attempt)
+
+    def wait(self, seconds: float) -> list[Event]:
+        ready, _ = self.ray.wait(list(self.busy), timeout=seconds) if self.busy else ([], [])
+        events: list[Event] = self.ray.get(self.mailbox.take.remote())
+        for reference in ready:
+            worker, job, attempt = self.busy.pop(reference)
+            try:
+                events.append(self.ray.get(reference))
+                self.idle.append(worker)
+            except self.ray.exceptions.RayError as error:
+                self.ray.kill(worker)
+                self.idle.append(self._start())
+                events.append(self._lost(job, attempt, error))
+        return events
+
+    def _lost(self, job: Job, attempt: int, error: Exception) -> Event:
+        if isinstance(error, self.ray.exceptions.OutOfMemoryError):
+            return Event("failed", job.number, reason="out of memory: the worker was ended by Ray's memory monitor")
+        if attempt >= MAX_ATTEMPTS:
+            return Event("failed", job.number, reason=f"its worker died {attempt} times ({type(error).__name__})")
+        self._submit(job, attempt + 1)
+        return Event("retried", job.number, reason=f"its worker died ({type(error).__name__}), attempt {attempt + 1}")
+
+    def close(self) -> None:
+        for worker in [*self.idle, *(worker for worker, _, _ in self.busy.values())]:
+            self.ray.kill(worker)
+        self.ray.shutdown()
+
+
+def _remote(ray: Any, kind: type, **options: Any) -> Any:
+    return ray.remote(**options)(kind)
+
+
+class _Mailbox:
+    """Events of all workers, until the driver takes them."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def put(self, event: Event) -> None:
+        self.events.append(event)
+
+    def take(self) -> list[Event]:
+        events, self.events = self.events, []
+        return events
+
+
+class _Worker:
+    """Lives in a Ray process; runs one job after another."""
+
+    def __init__(self, setting: Setting, mailbox: Any) -> None:
+        quiet_tensorflow(setting.threads)
+        self.setting, self.mailbox = setting, mailbox
+
+    def perform(self, job: Job) -> Event:
+        return perform(job, self.setting, lambda event: self.mailbox.put.remote(event))
