@@ -6,8 +6,6 @@ always include a black and a white one.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from dse.build import build_model
 from dse.candidate import Candidate
 from dse.datasets import Images
 from dse.errors import ExportError
+from dse.quiet import quiet_native
 from dse.train import to_float
 
 CALIBRATION_IMAGES = 200
@@ -72,7 +71,7 @@ def to_float_file(model: keras.Model) -> bytes:
 
 def _converted(converter) -> bytes:  # type: ignore[no-untyped-def]
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints a banner
+        with quiet_native():  # it prints a banner
             return bytes(converter.convert())
     except Exception as error:  # the converter raises many kinds, ConverterError among them
         raise ExportError(f"the TFLite converter refused the model: {str(error)[:500]}") from None

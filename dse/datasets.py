@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,7 +107,7 @@ def load_data(task: Task, location: str | None = None) -> Data:
         shared = True
     else:
         folder = Path(location or task.dataset)
-        classes, train, test, source = _folders(folder, task.image_size)
+        classes, train, test, source = read_folders(folder, task.image_size)
         shared = False
     if task.image_size and train.images.shape[1] != task.image_size:
         train, test = _resized(train, task.image_size), _resized(test, task.image_size)
@@ -198,7 +197,7 @@ def _cifar(name: str, location: str | None) -> tuple[tuple[str, ...], Images, Im
             folder = inside if inside.is_dir() else folder
             return *read_cifar(folder, layout), f"{name} in {folder.name}"
         if (folder / "train").is_dir():
-            return _folders(folder, 32)
+            return read_folders(folder, 32)
         raise DataError(f"{folder}: neither {layout.folder} nor train/<class>/* and test/<class>/*")
     folder = data_home() / layout.folder
     if folder.is_dir():
@@ -208,7 +207,7 @@ def _cifar(name: str, location: str | None) -> tuple[tuple[str, ...], Images, Im
     raise DataError(f"no {name} in {data_home()}; get it with: dse data get {name}")
 
 
-def _folders(folder: Path, size: int | None) -> tuple[tuple[str, ...], Images, Images, str]:
+def read_folders(folder: Path, size: int | None) -> tuple[tuple[str, ...], Images, Images, str]:
     """Images in train/<class>/* and test/<class>/*."""
     for part in ("train", "test"):
         if not (folder / part).is_dir():
@@ -298,5 +297,3 @@ def write_cifar(folder: Path, layout: CifarLayout, classes: tuple[str, ...], tra
     save(layout.test, test)
     (folder / layout.names).write_text("\n".join(classes) + "\n", encoding="utf-8")
 
-
-Progress = Callable[[int, int], None]

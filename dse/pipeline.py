@@ -6,7 +6,6 @@ The cost gate has been passed before; see `run.py`. A candidate that cannot be f
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -17,22 +16,12 @@ from dse.candidate import Candidate
 from dse.convert import calibration_set, for_conversion, to_int8
 from dse.datasets import Data, Images, resize
 from dse.errors import ExportError, TrialError
+from dse.record import TrialResult
 from dse.runtimes import run_litert
 from dse.tflite_file import check_deployable
 from dse.train import EpochReport, to_float, train
 
 PREDICT_BATCH = 256
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """What training gives: validation accuracies (the int8 one None when not asked for), weights, time."""
-
-    accuracy_float: float
-    accuracy_int8: float | None
-    epochs: int
-    seconds: float
-    weights: bytes
 
 
 def run_trial(
@@ -62,7 +51,7 @@ def run_trial(
             logits = run_litert(content, validation.images)
             accuracy_int8 = float(np.mean(logits.argmax(1) == validation.labels))
         return TrialResult(
-            accuracy_float, accuracy_int8, len(history["loss"]), time.monotonic() - started, weights_bytes(model)
+            accuracy_float, accuracy_int8, history, time.monotonic() - started, weights_bytes(model)
         )
     except ExportError as error:
         raise TrialError(str(error)) from None

@@ -33,3 +33,14 @@ class TrialRecord:
     def id(self) -> str:
         """The candidate's id; empty when there is no candidate."""
         return self.candidate.id if self.candidate else ""
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What training gives: validation accuracies (the int8 one None when not asked for), weights, time."""
+
+    accuracy_float: float
+    accuracy_int8: float | None
+    history: dict[str, list[float]]  # loss, accuracy, val_loss, val_accuracy after every epoch
+    seconds: float
+    weights: bytes

@@ -6,7 +6,6 @@ reference kernels; what it prints of its arena is read back. Results are int8 lo
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
@@ -19,8 +18,6 @@ from pathlib import Path
 import numpy as np
 
 from dse.errors import ExportError
-
-TFLM_ARENA = 1 << 26  # bytes offered on the host; far more than any candidate takes
 
 
 @dataclass(frozen=True)
@@ -41,15 +38,16 @@ def int8_input(images: np.ndarray) -> np.ndarray:
     return (images ^ 0x80).view(np.int8)
 
 
-def run_litert(content: bytes, images: np.ndarray, num_threads: int = 1) -> np.ndarray:
-    """int8 logits (count, classes) of uint8 images on LiteRT, without delegates."""
+def run_litert(content: bytes, images: np.ndarray, reference: bool = False) -> np.ndarray:
+    """int8 logits (count, classes) of uint8 images on LiteRT, without delegates.
+
+    `reference` takes its reference kernels, the ones that TFLM's are written after; the default ones are faster and
+    round some operators differently by one step.
+    """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(
-        model_content=content,
-        num_threads=num_threads,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    resolver = OpResolverType.BUILTIN_REF if reference else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     _check_input(source["quantization"])
@@ -107,10 +105,3 @@ def parse_allocations(text: str) -> tuple[int, int]:
     if not head or not tail:
         raise ExportError(f"TensorFlow Lite Micro printed no allocations: {text[-300:]!r}")
     return int(head[1]), int(tail[1])
-
-
-def write_npy(array: np.ndarray) -> bytes:
-    """An array as the bytes of an .npy file."""
-    buffer = io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    return buffer.getvalue()

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from dse.errors import DseError, RunError
+from dse.quiet import quiet_tensorflow
 
 if TYPE_CHECKING:
     from dse.datasets import Data
-    from dse.pipeline import TrialResult
+    from dse.record import TrialResult
 
 MAX_ATTEMPTS = 3
 
@@ -72,27 +73,6 @@ class Pool(Protocol):
     def close(self) -> None:
         """Ends all workers at once."""
         ...
-
-
-def quiet_tensorflow(threads: int | None = None) -> None:
-    """Silences TensorFlow's start-up notes and sets its threads; to be called before its first use."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    import absl.logging
-    import keras
-
-    absl.logging.set_verbosity(absl.logging.ERROR)
-    import warnings
-
-    warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
-    if threads and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        try:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(threads)
-        except RuntimeError:
-            pass  # already in use in this process: its threads stay as they are
 
 
 def perform(job: Job, setting: Setting, report: Any) -> Event:
@@ -153,12 +133,12 @@ class RayPool:
             if address:
                 ray.init(address=address, log_to_driver=False, logging_level="error")
             else:
+                _only_loopback()
                 ray.init(
                     num_cpus=max(num_workers, os.cpu_count() or 1),
                     include_dashboard=False,
                     log_to_driver=False,
                     logging_level="error",
-                    _node_ip_address="127.0.0.1",
                 )
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             raise RunError(f"Ray cannot be reached{f' at {address}' if address else ''}: {error}") from None
@@ -207,6 +187,14 @@ class RayPool:
         for worker in [*self.idle, *(worker for worker, _, _ in self.busy.values())]:
             self.ray.kill(worker)
         self.ray.shutdown()
+
+
+def _only_loopback() -> None:
+    """Makes a local Ray listen on 127.0.0.1 only, as it does by default on macOS; on Linux it would listen on every
+    interface, and `_node_ip_address` turns 127.0.0.1 back into a reachable address."""
+    from ray._private import ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = False
 
 
 def _remote(ray: Any, kind: type, **options: Any) -> Any:

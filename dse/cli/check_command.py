@@ -1,0 +1,58 @@
+"""dse check."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+
+@click.command("check")
+@click.argument("files", nargs=-1, required=True)
+def command(files: tuple[str, ...]) -> None:
+    """Check FILES: spaces, tasks or boards, each told by its first key.
+
+    Says what is wrong with file, line and key; says what is right in one line each.
+
+    \b
+    Example:
+      dse check cmv3.yaml my_board.yaml
+    """
+    for name in files:
+        click.echo(f"{name}: {check(name)}")
+
+
+def check(name: str) -> str:
+    """One line about a file that is right. Raises DseError about one that is wrong."""
+    from dse.cost import load_board
+    from dse.cost.boards import list_boards
+    from dse.space import list_spaces, load_space
+    from dse.strict_yaml import load
+    from dse.tasks import load_task
+    from dse.units import bytes_text
+
+    kind = "space"
+    path = Path(name)
+    if path.is_file():
+        value = load(path).value
+        keys = value if isinstance(value, dict) else {}
+        kind = "task" if "task" in keys else "board" if "sram_bytes" in keys or "core" in keys else "space"
+    elif path.parent == Path("."):
+        stem = path.name.removesuffix(".yaml")
+        known = {"space": list_spaces(), "board": list_boards()}
+        kind = next((k for k, files in known.items() if stem in {f.stem for f in files}), "space")
+        if kind == "space" and stem not in {f.stem for f in list_spaces()}:
+            from dse.tasks import list_tasks
+
+            kind = "task" if stem in {f.stem for f in list_tasks()} else "space"
+    if kind == "task":
+        task = load_task(name)
+        return f"task {task.task}: {', '.join(task.objectives)}"
+    if kind == "board":
+        board = load_board(name)
+        return f"board {board.name}: arena {bytes_text(board.arena_bytes)}, model {board.model_bytes:,} bytes"
+    space = load_space(name)
+    size = space.size()
+    count = "without end" if math.isinf(size) else f"{size:,.0f}" if size < 1e6 else f"{size:.1e}"
+    return f"space {space.name}: {len(space.domains)} open values, {count} combinations"

@@ -1,0 +1,115 @@
+"""dse export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dse.errors import RunError
+
+if TYPE_CHECKING:
+    from dse.export import Exported
+    from dse.record import TrialRecord
+
+
+@click.command("export")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--front", is_flag=True, help="Every trial on the front.")
+@click.option("--trial", "trials", type=click.IntRange(min=0), multiple=True, help="This trial; may be given several times.")
+@click.option("--board", "boards", multiple=True, help="Say whether it fits this board. [default: the run's board]")
+@click.option("--data", help="Where the images are. [default: as the search was told]")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the bundles. [default: RUN/bundles]")
+@click.option("--test-images", type=click.IntRange(min=1), help="Score on the first N test images. [default: all]")
+@click.option("--json", "as_json", is_flag=True, help="The reports as a list of objects.")
+def command(
+    run: Path,
+    front: bool,
+    trials: tuple[int, ...],
+    boards: tuple[str, ...],
+    data: str | None,
+    out: Path | None,
+    test_images: int | None,
+    as_json: bool,
+) -> None:
+    """Write int8 TFLite bundles of trials of RUN.
+
+    Each bundle holds the int8 and the float file and a report: what was predicted beside what was measured, and the
+    accuracy of the float model and of the int8 file on LiteRT and on TensorFlow Lite Micro, on the test images.
+
+    \b
+    Example:
+      dse export results/cmv3-imxrt1060 --front
+    """
+    from dse.run import load_summary
+
+    if not front and not trials:
+        raise click.UsageError("give --front, or --trial N")
+    summary = load_summary(run)
+    chosen = summary.front() if front else []
+    for number in trials:
+        if number >= len(summary.records):
+            raise RunError(f"{run}: no trial {number}; there are {len(summary.records)}, from 0")
+        chosen.append(summary.records[number])
+    exported = export_records(run, chosen, boards, data, out, test_images)
+    if as_json:
+        click.echo(json.dumps([one.report for one in exported], indent=2))
+        return
+    for one in exported:
+        report = one.report
+        predicted, measured, scores = report["predicted"], report["measured"], report["accuracy"]
+        click.echo(one.folder)
+        for name in ("arena_head_bytes", "arena_tail_bytes", "flash_bytes"):
+            click.echo(f"  {name}: predicted {predicted[name]:,}, measured {measured[name]:,}")
+        for name, score in scores.items():
+            click.echo(f"  accuracy {name}: {score['accuracy']:.2%} ({score['low_95']:.2%} to {score['high_95']:.2%})")
+
+
+def export_front(run: Path, test_images: int | None = None) -> list[Exported]:
+    """Exports the trials on the front that have no bundle yet; returns all bundles of the front."""
+    from dse.export import Exported, bundle_folder
+    from dse.run import load_summary
+
+    front = load_summary(run).front()
+    missing = [record for record in front if not (bundle_folder(run, record.id) / "report.json").is_file()]
+    export_records(run, missing, (), None, None, test_images)
+    folders = [bundle_folder(run, record.id) for record in front]
+    return [Exported(folder, json.loads((folder / "report.json").read_text(encoding="utf-8"))) for folder in folders]
+
+
+def export_records(
+    run: Path,
+    records: list[TrialRecord],
+    boards: tuple[str, ...],
+    data: str | None,
+    out: Path | None,
+    test_images: int | None,
+) -> list[Exported]:
+    """Exports these trials, with the data that the run was made with. Raises RunError."""
+    if not records:
+        return []
+    from dse.cost import Board, load_board
+    from dse.datasets import load_data
+    from dse.quiet import quiet_tensorflow
+    from dse.run import read_run, run_task
+
+    description = read_run(run)
+    loaded = load_data(run_task(run), data or description["data"]["location"])
+    if loaded.digest != description["settings"]["data_sha256"]:
+        raise RunError(
+            f"{run} was made with {description['data']['source']}, these images are others: {loaded.source}; "
+            "name the folder with --data"
+        )
+    named = [load_board(name) for name in boards]
+    if not named and description["board"]:
+        named = [Board.model_validate(description["board"])]
+    quiet_tensorflow()
+    from dse.export import export
+
+    note = lambda text: click.echo(text, err=True)  # noqa: E731
+    return [
+        export(run, record, loaded, named, folder=out / record.id if out else None, test_images=test_images, note=note)
+        for record in records
+    ]

@@ -1,0 +1,47 @@
+"""dse list."""
+
+from __future__ import annotations
+
+import click
+
+KINDS = ("spaces", "boards", "tasks", "blocks", "explorers")
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+def command(kind: str | None) -> None:
+    """List the shipped spaces, boards and tasks, the blocks of the grammar, and the explorers.
+
+    \b
+    Example:
+      dse list boards
+    """
+    for one in [kind] if kind else KINDS:
+        if not kind:
+            click.echo(f"{one}:")
+        for name, text in entries(one):
+            click.echo(f"  {name:18} {text}")
+
+
+def entries(kind: str) -> list[tuple[str, str]]:
+    """Names with a line about each."""
+    from dse.blocks import BLOCKS
+    from dse.explorer_names import EXPLORERS
+    from dse.cost import list_boards, load_board
+    from dse.space import list_spaces
+    from dse.strict_yaml import load
+    from dse.tasks import list_tasks, load_task
+    from dse.units import bytes_text
+
+    match kind:
+        case "spaces":
+            return [(file.stem, str(load(file).value.get("about", ""))) for file in list_spaces()]
+        case "boards":
+            boards = [load_board(str(file)) for file in list_boards()]
+            return [(b.name, f"{b.title}: arena {bytes_text(b.arena_bytes)}, model {bytes_text(b.model_bytes)}") for b in boards]
+        case "tasks":
+            return [(file.stem, load_task(str(file)).about) for file in list_tasks()]
+        case "blocks":
+            return [(name, f"{(block.__doc__ or '').splitlines()[0]} Keys: {', '.join(block.model_fields)}") for name, block in BLOCKS.items()]
+        case _:
+            return list(EXPLORERS.items())

@@ -1,0 +1,36 @@
+"""dse plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dse.errors import RunError
+
+
+@click.command("plot")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the plots. [default: RUN/plots]")
+def command(run: Path, out: Path | None) -> None:
+    """Draw the Pareto front of RUN: an HTML page that works offline, and a PNG.
+
+    \b
+    Example:
+      dse plot results/cmv3-imxrt1060
+    """
+    for path in plot_run(run, out):
+        click.echo(path)
+
+
+def plot_run(run: Path, out: Path | None = None) -> list[Path]:
+    """Writes the plots of a run; returns their paths. Raises RunError when nothing is complete."""
+    from dse.plots import front_data, write_plots
+    from dse.run import load_summary, read_run
+
+    summary, description = load_summary(run), read_run(run)
+    if not summary.count("complete"):
+        raise RunError(f"{run}: no trial is complete, so there is nothing to draw")
+    board = description["settings"]["board"] or "no board"
+    title = f"{description['settings']['space']} on {board} ({description['data']['source']})"
+    return write_plots(front_data(summary.records, summary.objectives, title), out or run / "plots")

@@ -1,0 +1,136 @@
+"""What a person sees while a search runs: a live line and a table of the best in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from dse.record import TrialRecord
+from dse.units import bytes_text, count_text, duration_text
+
+if TYPE_CHECKING:
+    from dse.cost import CostReport
+    from dse.datasets import Data
+    from dse.feasible import Nearest
+    from dse.run import Settings, Summary
+
+
+def make_face() -> PlainFace:
+    """The face for this terminal, or for a file or pipe."""
+    import sys
+
+    return LiveFace() if sys.stderr.isatty() else PlainFace()
+
+
+class PlainFace:
+    """A line per event, on stderr."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.first_done = 0
+        self.trials = 0
+        self.last_infeasible_line = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    def line(self, text: str) -> None:
+        click.echo(text, err=True)
+
+    def note(self, text: str) -> None:
+        self.line(text)
+
+    def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
+        self.trials, self.first_done = settings.trials, done
+        self.line(f"data: {data.source}")
+        self.line(f"      {len(data.train):,} to train on, {len(data.validation):,} to choose by, {len(data.test):,} to report on")
+        limits = ", ".join(f"{name} <= {limit:,}" for name, limit in settings.budget.limits().items())
+        self.line(f"fits: {limits}; {nearest.share:.0%} of random candidates of {settings.space.name} do")
+        self.line(f"run:  {settings.folder}" + (f" (goes on after {done} trials)" if done else ""))
+
+    def proposed(self, record: TrialRecord, cost: CostReport | None) -> None:
+        if cost:
+            self.line(
+                f"trial {record.number} {record.id}: {count_text(cost.params)} parameters, {count_text(cost.macs)} MACs, "
+                f"arena {bytes_text(cost.arena_bytes)}"
+            )
+
+    def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+        accuracy = metrics.get("val_accuracy")
+        text = f"{accuracy:.1%}" if accuracy is not None else "?"
+        self.line(f"trial {number}: epoch {epoch}/{epochs}, validation {text}")
+
+    def ended(self, record: TrialRecord, summary: Summary) -> None:
+        match record.outcome:
+            case "complete":
+                self.line(f"trial {record.number}: {record.values['accuracy']:.1%} in {duration_text(record.seconds)}; {self.standing(summary)}")
+            case "failed":
+                self.line(f"trial {record.number}: failed: {record.reason}")
+            case _ if time.monotonic() - self.last_infeasible_line > 2:
+                self.last_infeasible_line = time.monotonic()
+                self.line(f"trial {record.number}: {record.outcome}: {record.reason}")
+
+    def standing(self, summary: Summary) -> str:
+        """Done, left, how long, how many were infeasible, the best."""
+        done = summary.trained
+        parts = [f"{done}/{self.trials} done"]
+        if self.first_done < done < self.trials:
+            left = (time.monotonic() - self.started) / (done - self.first_done) * (self.trials - done)
+            parts.append(f"about {duration_text(left)} left")
+        if infeasible := summary.count("infeasible"):
+            parts.append(f"{infeasible} infeasible")
+        if front := summary.front():
+            parts.append(f"best {front[0].values['accuracy']:.1%}, {len(front)} on the front")
+        return ", ".join(parts)
+
+
+class LiveFace(PlainFace):
+    """The same events in a terminal: a progress bar and the running trials stay at the bottom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[standing]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.total = self.bar.add_task("search", total=None, standing="")
+        self.rows: dict[int, int] = {}
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def line(self, text: str) -> None:
+        self.bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
+        super().began(settings, data, nearest, done)
+        self.bar.update(self.total, total=settings.trials, completed=done)
+
+    def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+        if number not in self.rows:
+            self.rows[number] = int(self.bar.add_task(f"trial {number}", total=epochs, standing=""))
+        accuracy = metrics.get("val_accuracy")
+        text = f"epoch {epoch}/{epochs}" + (f", validation {accuracy:.1%}" if accuracy is not None else "")
+        self.bar.update(self.rows[number], completed=epoch, standing=text)  # type: ignore[arg-type]
+
+    def ended(self, record: TrialRecord, summary: Summary) -> None:
+        super().ended(record, summary)
+        if record.number in self.rows:
+            self.bar.remove_task(self.rows.pop(record.number))  # type: ignore[arg-type]
+        self.bar.update(self.total, completed=summary.trained, standing=self.standing(summary))

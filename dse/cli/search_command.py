@@ -1,0 +1,127 @@
+"""dse search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dse.errors import DseError
+
+
+@click.command("search")
+@click.option("--space", required=True, help="Space: a YAML file or a shipped name (dse list spaces).")
+@click.option("--board", help="Board whose memory candidates must fit (dse list boards).")
+@click.option("--task", default="cifar10", show_default=True, help="Task: a YAML file, a shipped name, or an image folder.")
+@click.option("--data", help="Where the images are: a folder, or 'sample'. Default: what 'dse data get' left, else the sample.")
+@click.option("--explorer", default="optuna:nsga2", show_default=True, help="Who proposes (dse list explorers).")
+@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials to train, earlier ones of the run included.")
+@click.option("--timeout", help="Start no trial after this time: 30m, 1h30m, 90 (seconds).")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs per trial, instead of the task's.")
+@click.option("--workers", type=click.IntRange(min=0, max=256), default=2, show_default=True, help="Parallel trials on Ray; 0 runs in this process.")
+@click.option("--ray-address", help="Use this Ray cluster instead of a local one.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**31 - 1), default=0, show_default=True, help="Seed of proposals, weights and batches.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/SPACE-BOARD]")
+@click.option("--max-params", help="Most parameters, such as 200k.")
+@click.option("--max-macs", help="Most multiply-accumulates, such as 10M.")
+@click.option("--max-memory", help="Largest arena, such as 128KiB.")
+@click.option("--max-flash", help="Largest model file, such as 500kB.")
+@click.option("--export/--no-export", "exporting", default=True, show_default=True, help="Export the front when the search ends.")
+@click.option("--test-images", type=click.IntRange(min=1), help="Score exported files on the first N test images. [default: all]")
+def command(
+    space: str,
+    board: str | None,
+    task: str,
+    data: str | None,
+    explorer: str,
+    trials: int,
+    timeout: str | None,
+    epochs: int | None,
+    workers: int,
+    ray_address: str | None,
+    seed: int,
+    out: Path | None,
+    max_params: str | None,
+    max_macs: str | None,
+    max_memory: str | None,
+    max_flash: str | None,
+    exporting: bool,
+    test_images: int | None,
+) -> None:
+    """Search a space for networks that fit a board.
+
+    Proposes candidates, drops those that do not fit before any training, trains the others, and leaves everything in the
+    folder of the run: the study, weights, plots and, for the front, bundles with int8 TFLite files. A search that was
+    stopped goes on when the same command is given again; a larger --trials makes it go further.
+
+    \b
+    Exit code 3: nothing in the space fits. Exit code 130: stopped by Ctrl-C.
+
+    \b
+    Example:
+      dse search --space cmv3.yaml --board imxrt1060 --trials 30
+    """
+    from dse.cli.progress import make_face
+    from dse.cost import Budget, load_board
+    from dse.explorer_names import EXPLORERS
+    from dse.errors import UnknownNameError
+    from dse.run import Settings, search
+    from dse.space import load_space
+    from dse.tasks import load_task
+    from dse.units import parse_count, parse_duration
+
+    if explorer not in EXPLORERS:
+        raise UnknownNameError("explorer", explorer, EXPLORERS)
+    the_space, the_task = load_space(space), load_task(task)
+    the_board = load_board(board) if board else None
+    limits = {
+        "params": parse_count(max_params) if max_params else None,
+        "macs": parse_count(max_macs) if max_macs else None,
+        "arena_bytes": parse_count(max_memory) if max_memory else None,
+        "flash_bytes": parse_count(max_flash) if max_flash else None,
+    }
+    if not the_board and not any(limits.values()):
+        raise DseError("give a --board (dse list boards), or a limit such as --max-memory 128KiB")
+    settings = Settings(
+        space=the_space,
+        task=the_task,
+        board=the_board,
+        budget=Budget.of_board(the_board, **limits) if the_board else Budget(**limits),
+        folder=out or Path("results") / "-".join([the_space.name, *([the_board.name] if the_board else [])]),
+        explorer=explorer,
+        trials=trials,
+        timeout=parse_duration(timeout) if timeout else None,
+        epochs=epochs,
+        workers=workers,
+        ray_address=ray_address,
+        seed=seed,
+        data=data,
+    )
+    face = make_face()
+    try:
+        with face:
+            summary = search(settings, face)
+    except KeyboardInterrupt:
+        click.echo(f"dse: stopped; the same command goes on from {settings.folder}", err=True)
+        raise SystemExit(130) from None
+    finish(settings.folder, summary.count("complete"), exporting, test_images)
+
+
+def finish(folder: Path, complete: int, exporting: bool, test_images: int | None) -> None:
+    """Shows the front, draws it, and exports what has no bundle yet."""
+    from dse.cli.export_command import export_front
+    from dse.cli.front_command import print_front
+    from dse.cli.plot_command import plot_run
+
+    if not complete:
+        raise DseError(f"{folder}: no trial is complete; 'dse front {folder}' says why")
+    print_front(folder, as_json=False)
+    for path in plot_run(folder):
+        click.echo(f"plot: {path}")
+    if exporting:
+        for exported in export_front(folder, test_images=test_images):
+            scores = exported.report["accuracy"]
+            click.echo(
+                f"bundle: {exported.folder} (test accuracy: float {scores['float']['accuracy']:.1%}, "
+                f"int8 on TFLM {scores['tflm_int8']['accuracy']:.1%})"
+            )

@@ -1,0 +1,128 @@
+"""Fronts as plots: gathered once, drawn as an HTML page that works offline and as a PNG."""
+
+from __future__ import annotations
+
+import html
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dse.files import write_atomic
+from dse.record import TrialRecord
+from dse.run import front_records
+from dse.units import bytes_text, count_text
+
+PANELS = (("arena_bytes", "arena (KiB)", 1024.0), ("macs", "MACs (millions)", 1e6), ("params", "parameters (thousands)", 1e3))
+
+
+@dataclass(frozen=True)
+class FrontData:
+    """What a plot of a run shows: rows for the front and for the other complete trials."""
+
+    title: str
+    front: list[dict[str, Any]]
+    others: list[dict[str, Any]]
+
+
+def front_data(records: list[TrialRecord], objectives: list[str], title: str) -> FrontData:
+    """The rows of a plot, tested without a picture."""
+    front = front_records(records, objectives)
+    numbers = {record.number for record in front}
+    others = [r for r in records if r.outcome == "complete" and r.number not in numbers]
+    return FrontData(title, [row(record) for record in front], [row(record) for record in others])
+
+
+def row(record: TrialRecord) -> dict[str, Any]:
+    """One trial as a row of the front's table and JSON."""
+    whole = ("params", "macs", "arena_bytes", "arena_head_bytes", "flash_bytes")
+    return {
+        "trial": record.number,
+        "id": record.id,
+        "accuracy": record.values["accuracy"],
+        "accuracy_float": record.values.get("accuracy_float"),
+        **{name: int(record.values[name]) for name in whole},
+        "blocks": " ".join(block.kind for block in record.candidate.blocks) if record.candidate else "",
+        "explorer": record.explorer,
+        "seconds": record.seconds,
+    }
+
+
+def write_plots(data: FrontData, folder: Path) -> list[Path]:
+    """Writes front.html and front.png; returns their paths."""
+    page, picture = folder / "front.html", folder / "front.png"
+    write_atomic(page, draw_html(data))
+    write_atomic(picture, draw_png(data))
+    return [page, picture]
+
+
+def _hover(row: dict[str, Any]) -> str:
+    return (
+        f"trial {row['trial']} · {row['id']}<br>accuracy {row['accuracy']:.2%}<br>{count_text(row['params'])} parameters, "
+        f"{count_text(row['macs'])} MACs<br>arena {bytes_text(row['arena_bytes'])}, flash {bytes_text(row['flash_bytes'])}"
+        f"<br>{html.escape(row['blocks'])}"
+    )
+
+
+def draw_figure(data: FrontData) -> Any:
+    """The front as a Plotly figure: accuracy against arena, MACs and parameters."""
+    import plotly.graph_objects as go
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(rows=1, cols=len(PANELS), shared_yaxes=True, horizontal_spacing=0.04)
+    for column, (key, label, unit) in enumerate(PANELS, start=1):
+        for name, rows, colour, symbol in (
+            ("other trials", data.others, "#9aa5b1", "circle-open"),
+            ("front", data.front, "#c2410c", "circle"),
+        ):
+            figure.add_trace(
+                go.Scatter(
+                    x=[row[key] / unit for row in rows],
+                    y=[100 * row["accuracy"] for row in rows],
+                    mode="markers",
+                    name=name,
+                    legendgroup=name,
+                    showlegend=column == 1,
+                    marker={"color": colour, "size": 10, "symbol": symbol},
+                    hovertext=[_hover(row) for row in rows],
+                    hoverinfo="text",
+                ),
+                row=1,
+                col=column,
+            )
+        figure.update_xaxes(title_text=label, rangemode="tozero", row=1, col=column)
+    figure.update_yaxes(title_text="validation accuracy (%)", row=1, col=1)
+    figure.update_layout(title=data.title, template="plotly_white", height=520, legend={"orientation": "h", "y": 1.08})
+    return figure
+
+
+def draw_html(data: FrontData) -> str:
+    """The figure as one page with plotly.js inside: nothing is fetched."""
+    return str(draw_figure(data).to_html(include_plotlyjs=True, full_html=True))
+
+
+def draw_png(data: FrontData) -> bytes:
+    """The same picture as PNG. Plotly's own export needs a browser, so this one is drawn by Matplotlib."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(PANELS), sharey=True, figsize=(13, 4.6), layout="constrained")
+    for axis, (key, label, unit) in zip(axes, PANELS, strict=True):
+        for name, rows, colour, face in (
+            ("other trials", data.others, "#9aa5b1", "none"),
+            ("front", data.front, "#c2410c", "#c2410c"),
+        ):
+            x, y = [row[key] / unit for row in rows], [100 * row["accuracy"] for row in rows]
+            axis.scatter(x, y, label=name, edgecolors=colour, facecolors=face, s=42, zorder=3)
+        axis.set_xlabel(label)
+        axis.set_xlim(left=0)
+        axis.grid(color="#e5e7eb")
+    axes[0].set_ylabel("validation accuracy (%)")
+    axes[0].legend(loc="lower right")
+    figure.suptitle(data.title)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    pyplot.close(figure)
+    return buffer.getvalue()

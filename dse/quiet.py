@@ -1,0 +1,46 @@
+"""Keeps TensorFlow's native notes off the terminal: they come from C++ and ignore Python's logging."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def quiet_native() -> Iterator[None]:
+    """Sends file descriptors 1 and 2 nowhere; what Python itself raises still comes through."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for descriptor in (*saved, nowhere):
+            os.close(descriptor)
+
+
+def quiet_tensorflow(threads: int | None = None) -> None:
+    """Imports Keras and TensorFlow silently, and sets how many threads they use; to be called before their use."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet_native():
+        import absl.logging
+        import keras
+
+        absl.logging.set_verbosity(absl.logging.ERROR)
+        warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            with suppress(RuntimeError):  # already in use in this process: its threads stay as they are
+                if threads:
+                    tf.config.threading.set_intra_op_parallelism_threads(threads)
+                    tf.config.threading.set_inter_op_parallelism_threads(threads)
+            tf.constant(0)  # the first use looks for accelerators, and says so

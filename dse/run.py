@@ -1,0 +1,383 @@
+"""One search: propose, pass the cost gate, train, record; and go on where a killed run stopped.
+
+The state of a run is its folder: `run.yaml` (the settings, written once) and `study.db` (every trial). The same
+command finds both and goes on; a command that asks for something else in the same folder is refused.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from dse.cost import Board, Budget, CostReport, estimate
+from dse.datasets import Data, load_data
+from dse.errors import FileError, NothingFitsError, RunError
+from dse.explorers import Explorer, make_explorer
+from dse.feasible import Nearest, find_nearest
+from dse.files import locked, write_atomic
+from dse.frames import trials_frame
+from dse.pareto import front_rows
+from dse.record import TrialRecord
+from dse.space import Defaults, Space
+from dse.strict_yaml import load
+from dse.study import Proposal, Study, read_study
+from dse.tasks import Task
+from dse.workers import Event, InlinePool, Job, Pool, RayPool, Setting
+
+PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
+UNPRODUCTIVE = 400  # proposals in a row that train nothing, after which the search says so and stops
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a search was asked for."""
+
+    space: Space
+    task: Task
+    board: Board | None
+    budget: Budget
+    folder: Path
+    explorer: str = "optuna:nsga2"
+    trials: int = 20
+    timeout: float | None = None  # seconds, after which no new trial starts
+    epochs: int | None = None
+    workers: int = 2
+    ray_address: str | None = None
+    seed: int = 0
+    data: str | None = None
+
+    def training_defaults(self, data: Data) -> Defaults:
+        """What the task and the data give to every candidate."""
+        recipe = self.task.training
+        if self.epochs is not None:
+            recipe = recipe.model_copy(update={"epochs": self.epochs})
+        return Defaults(data.image_shape, len(data.classes), recipe)
+
+
+class Face(Protocol):
+    """Who watches a search: the terminal, or a test."""
+
+    def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None: ...
+    def proposed(self, record: TrialRecord, cost: CostReport | None) -> None: ...
+    def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None: ...
+    def ended(self, record: TrialRecord, summary: Summary) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+@dataclass
+class Summary:
+    """How a run stands."""
+
+    objectives: list[str]
+    records: list[TrialRecord] = field(default_factory=list)
+
+    def count(self, outcome: str) -> int:
+        """How many trials ended so."""
+        return sum(record.outcome == outcome for record in self.records)
+
+    @property
+    def trained(self) -> int:
+        """Trials that count towards `--trials`: those that were trained or failed at it."""
+        return self.count("complete") + self.count("failed")
+
+    def front(self) -> list[TrialRecord]:
+        """Complete trials that no other beats, best accuracy first."""
+        return front_records(self.records, self.objectives)
+
+
+def front_records(records: list[TrialRecord], objectives: list[str]) -> list[TrialRecord]:
+    """The complete trials on the front of these objectives, best first."""
+    complete = [record for record in records if record.outcome == "complete"]
+    return [complete[index] for index in front_rows([record.values for record in complete], objectives)]
+
+
+def search(settings: Settings, face: Face) -> Summary:
+    """Runs or continues a search until `trials` are trained or the time is over. Raises RunError, DataError."""
+    data = load_data(settings.task, settings.data)
+    defaults = settings.training_defaults(data)
+    nearest = find_nearest(settings.space, settings.budget, defaults, settings.seed)
+    if nearest.excess > 0:
+        raise NothingFitsError(nothing_fits(settings, nearest))
+    with locked(settings.folder):
+        _settle(settings, data)
+        return _Loop(settings, data, defaults, face).run(nearest)
+
+
+class _Loop:
+    def __init__(self, settings: Settings, data: Data, defaults: Defaults, face: Face) -> None:
+        self.settings, self.data, self.defaults, self.face = settings, data, defaults, face
+        # With few trials a small generation, so that the explorer learns from the first ones.
+        population = max(6, min(32, settings.trials // 4))
+        self.study = Study.in_folder(settings.folder, list(settings.task.objectives), population)
+        self.explorer: Explorer = make_explorer(
+            settings.explorer, self.study, settings.space, defaults, settings.seed,
+            lambda candidate: not settings.budget.exceeded_by(estimate(candidate.network)),
+        )  # fmt: skip
+        self.costs: dict[int, CostReport] = {}
+        self.epochs: dict[int, int] = {}
+        self.waiting: deque[TrialRecord] = deque(self.study.interrupted())
+        self.running: dict[int, TrialRecord] = {}
+        self.unproductive = 0
+        self.summary = Summary(list(settings.task.objectives), self.study.records())
+
+    def run(self, nearest: Nearest) -> Summary:
+        self.face.began(self.settings, self.data, nearest, self.summary.trained)
+        if self.waiting:
+            self.face.note(f"taking up {len(self.waiting)} trial(s) that were interrupted")
+        if self.summary.trained >= self.settings.trials and not self.waiting:
+            return self.summary
+        deadline = None if self.settings.timeout is None else time.monotonic() + self.settings.timeout
+        pool = self._pool()
+        try:
+            while True:
+                if deadline is not None and time.monotonic() > deadline:
+                    self.waiting.clear()
+                    if not self.running:
+                        self.face.note("the time is over")
+                        break
+                elif not self._fill(pool) and not self.running:
+                    break
+                for event in pool.wait(0.5):
+                    self._handle(event)
+        finally:
+            pool.close()
+            write_atomic(self.settings.folder / "trials.csv", trials_frame(self.study.records()).to_csv(index=False))
+        return self.summary
+
+    def _pool(self) -> Pool:
+        workers = self.settings.workers
+        threads = max(1, (os.cpu_count() or 1) // max(1, workers))
+        setting = Setting(self.data, self.settings.task.accuracy, self.settings.seed, threads)
+        if workers == 0:
+            return InlinePool(setting, self._handle)
+        return RayPool(setting, workers, self.settings.ray_address)
+
+    # -- proposing
+
+    def _fill(self, pool: Pool) -> bool:
+        """Gives every free worker a trial; False when no more are wanted or found."""
+        while pool.free():
+            if self.waiting:
+                self._start(pool, self.waiting.popleft())
+            elif self.summary.trained + len(self.running) >= self.settings.trials:
+                return False
+            elif self.unproductive >= UNPRODUCTIVE:
+                self.face.note(
+                    f"the last {UNPRODUCTIVE} proposals were all known or too large: the space seems exhausted"
+                )
+                return False
+            else:
+                self._propose(pool)
+        return True
+
+    def _propose(self, pool: Pool) -> None:
+        proposal = self.explorer.propose()
+        record = self._gate(proposal)
+        if record is None:
+            self.unproductive = 0
+            self._start(pool, self.study.records()[proposal.number])
+        else:
+            self.unproductive += 1
+            self._ended(record.number)
+
+    def _gate(self, proposal: Proposal) -> Proposal | None:
+        """The proposal when it has ended already: it is no network, too large, or known. None when it may train."""
+        number, candidate = proposal.number, proposal.candidate
+        if candidate is None:
+            self.study.tell_infeasible(number, {}, {}, f"no network: {proposal.problem}")
+            return proposal
+        cost = estimate(candidate.network)
+        values, violations = cost_values(cost), self.settings.budget.violations(cost)
+        if reasons := self.settings.budget.exceeded_by(cost):
+            self.study.tell_infeasible(number, values, violations, "; ".join(reasons))
+            return proposal
+        known = next((r for r in self.summary.records if r.id == candidate.id and r.outcome == "complete"), None)
+        if known:
+            facts = {"outcome": "repeated", "reason": f"the same candidate as trial {known.number}"}
+            self.study.tell_complete(number, known.values, violations, **facts)
+            return proposal
+        twin = next((r for r in self.running.values() if r.id == candidate.id), None)
+        if twin:
+            self.study.tell_failed(number, f"the same candidate as trial {twin.number}, which is being trained")
+            return proposal
+        return None
+
+    def _start(self, pool: Pool, record: TrialRecord) -> None:
+        assert record.candidate is not None
+        self.costs[record.number] = estimate(record.candidate.network)
+        self.epochs[record.number] = record.candidate.training.epochs
+        self.running[record.number] = record
+        self.face.proposed(record, self.costs[record.number])
+        pool.submit(Job(record.number, record.candidate.to_json(), self._checkpoint(record.number)))
+
+    # -- recording
+
+    def _handle(self, event: Event) -> None:
+        if event.number not in self.running:
+            return
+        match event.kind:
+            case "epoch":
+                self.face.epoch(event.number, event.epoch, self.epochs[event.number], event.metrics)
+            case "retried":
+                self.face.note(f"trial {event.number}: {event.reason}")
+            case "failed":
+                self.study.tell_failed(event.number, event.reason)
+                self._forget(event.number)
+            case "done":
+                self._complete(event)
+                self._forget(event.number)
+
+    def _complete(self, event: Event) -> None:
+        result, record, cost = event.result, self.running[event.number], self.costs[event.number]
+        assert result is not None and record.candidate is not None
+        int8 = result.accuracy_int8
+        values = cost_values(cost) | {"accuracy_float": result.accuracy_float}
+        values["accuracy"] = result.accuracy_float if int8 is None else int8
+        if int8 is not None:
+            values["accuracy_int8"] = int8
+        folder = model_folder(self.settings.folder, record.candidate.id)
+        write_atomic(folder / "candidate.json", record.candidate.to_json() + "\n")
+        write_atomic(folder / "model.weights.h5", result.weights)
+        self.study.tell_complete(
+            event.number,
+            values,
+            self.settings.budget.violations(cost),
+            seconds=round(result.seconds, 2),
+            history={name: [round(v, 4) for v in values] for name, values in result.history.items()},
+        )
+
+    def _forget(self, number: int) -> None:
+        del self.running[number]
+        shutil.rmtree(self._checkpoint(number), ignore_errors=True)
+        self._ended(number)
+
+    def _ended(self, number: int) -> None:
+        self.summary.records = self.study.records()
+        self.face.ended(self.summary.records[number], self.summary)
+
+    def _checkpoint(self, number: int) -> Path:
+        return self.settings.folder.resolve() / "checkpoints" / str(number)
+
+
+def cost_values(cost: CostReport) -> dict[str, float]:
+    """The costs that a trial records."""
+    names = ("params", "macs", "arena_bytes", "arena_head_bytes", "arena_tail_bytes", "flash_bytes")
+    return {name: float(getattr(cost, name)) for name in names}
+
+
+def model_folder(run: Path, candidate_id: str) -> Path:
+    """Where a run keeps a trained candidate."""
+    return run / "models" / candidate_id
+
+
+def nothing_fits(settings: Settings, nearest: Nearest) -> str:
+    """What to say when no candidate fits: the binding limit, the nearest candidate, what it would need."""
+    violations = settings.budget.violations(nearest.cost)
+    binding = max(violations, key=lambda name: violations[name])
+    limit = settings.budget.limits()[binding]
+    where = f" of board {settings.board.name}" if settings.board and binding in ("arena_bytes", "flash_bytes") else ""
+    lines = [
+        f"nothing in {settings.space.name} fits: {binding} is the binding limit ({limit:,}{where})",
+        f"the nearest candidate found needs {getattr(nearest.cost, binding):,} ({nearest.excess:+.1%}):",
+        "  " + ", ".join(f"{name} {getattr(nearest.cost, name):,}" for name in violations),
+        f"  most of its memory at {nearest.cost.peak_operator}",
+        f"  {nearest.candidate.to_json()}",
+    ]
+    return "\n".join(lines)
+
+
+# -- run.yaml
+
+
+def _settle(settings: Settings, data: Data) -> None:
+    """Writes run.yaml, or compares it with what is asked for now. Raises RunError."""
+    path = settings.folder / "run.yaml"
+    wanted = _description(settings, data)
+    if not path.exists():
+        if (settings.folder / "study.db").exists():
+            raise RunError(f"{settings.folder}: there is a study.db but no run.yaml; choose another --out")
+        write_atomic(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=110))
+        return
+    found = read_run(settings.folder)
+    for key, value in wanted["settings"].items():
+        if found["settings"].get(key) != value:
+            raise RunError(
+                f"{settings.folder} was made with another {key}: {_short(found['settings'].get(key))}, "
+                f"now {_short(value)}; repeat the first command to go on, or choose another --out"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+def _description(settings: Settings, data: Data) -> dict[str, Any]:
+    """Everything that a run is made of. Under `settings` stands what may not change when it goes on."""
+    return {
+        "settings": {
+            "space": settings.space.name,
+            "space_sha256": settings.space.digest,
+            "task": settings.task.model_dump(mode="json"),
+            "board": settings.board.name if settings.board else None,
+            "limits": settings.budget.limits(),
+            "explorer": settings.explorer,
+            "epochs": settings.epochs,
+            "seed": settings.seed,
+            "data_sha256": data.digest,
+        },
+        "data": {
+            "source": data.source,
+            "classes": list(data.classes),
+            "train_images": len(data.train),
+            "validation_images": len(data.validation),
+            "test_images": len(data.test),
+            "location": settings.data,
+        },
+        "board": settings.board.model_dump(mode="json") if settings.board else None,
+        "space_text": settings.space.document.text,
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in ("dse", *PACKAGES)},
+    }
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """run.yaml of a run. Raises RunError when the folder is no run."""
+    path = folder / "run.yaml"
+    if not path.is_file():
+        raise RunError(f"{folder}: no run.yaml, so this is no run; a run is a folder that dse search wrote")
+    try:
+        value = load(path).value
+    except FileError as error:
+        raise RunError(str(error)) from None
+    if not isinstance(value, dict) or not isinstance(value.get("settings"), dict):
+        raise RunError(f"{path}: not the description of a run")
+    return value
+
+
+def load_summary(folder: Path) -> Summary:
+    """How the run in a folder stands. Raises RunError."""
+    run = read_run(folder)
+    return Summary(list(run["settings"]["task"]["objectives"]), read_study(folder))
+
+
+def run_task(folder: Path) -> Task:
+    """The task of a run. Raises RunError."""
+    return Task.model_validate(read_run(folder)["settings"]["task"])
+
+
+def seed_of(folder: Path) -> int:
+    """The seed of a run."""
+    return int(read_run(folder)["settings"]["seed"])
+
+
+__all__ = ["Face", "Settings", "Summary", "front_records", "load_summary", "read_run", "search"]
