@@ -22,7 +22,7 @@ from dse.errors import RunError
 from dse.files import write_atomic
 from dse.pipeline import at_size, predict
 from dse.record import TrialRecord
-from dse.run import model_folder
+from dse.run import bundle_folder, model_folder
 from dse.runtimes import run_litert, run_tflm
 from dse.statistics import wilson
 from dse.tflite_file import check_deployable
@@ -37,11 +37,6 @@ class Exported:
 
     folder: Path
     report: dict[str, Any]
-
-
-def bundle_folder(run: Path, candidate_id: str) -> Path:
-    """Where the bundle of a candidate lies."""
-    return run / "bundles" / candidate_id
 
 
 def export(

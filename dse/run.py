@@ -279,6 +279,11 @@ def model_folder(run: Path, candidate_id: str) -> Path:
     return run / "models" / candidate_id
 
 
+def bundle_folder(run: Path, candidate_id: str) -> Path:
+    """Where the bundle of a candidate lies."""
+    return run / "bundles" / candidate_id
+
+
 def nothing_fits(settings: Settings, nearest: Nearest) -> str:
     """What to say when no candidate fits: the binding limit, the nearest candidate, what it would need."""
     violations = settings.budget.violations(nearest.cost)

@@ -69,12 +69,13 @@ def command(
 
 def export_front(run: Path, test_images: int | None = None) -> list[Exported]:
     """Exports the trials on the front that have no bundle yet; returns all bundles of the front."""
-    from dse.export import Exported, bundle_folder
-    from dse.run import load_summary
+    from dse.run import bundle_folder, load_summary
 
     front = load_summary(run).front()
     missing = [record for record in front if not (bundle_folder(run, record.id) / "report.json").is_file()]
     export_records(run, missing, (), None, None, test_images)
+    from dse.export import Exported
+
     folders = [bundle_folder(run, record.id) for record in front]
     return [Exported(folder, json.loads((folder / "report.json").read_text(encoding="utf-8"))) for folder in folders]
 
