@@ -1,6 +1,6 @@
-"""A space file is read; a candidate is chosen from it by an explorer; written out as a network it has a cost on a board;
-if it fits it is built, trained, evaluated and recorded as a trial of a run; trials form a front; a candidate on the front
-is exported as a bundle.
+"""A space file is read; a candidate is chosen from it by an explorer; written out as a network it has a cost
+on a board; if it fits it is built, trained, evaluated and recorded as a trial of a run; trials form a front; a
+candidate on the front is exported as a bundle.
 
 The names below are the public ones; the heavy ones are imported when they are first used.
 """
@@ -23,7 +23,18 @@ _HOMES = {
     "build_model": "dse.build",
     "load_summary": "dse.run",
 }
-__all__ = list(_HOMES)
+__all__ = [
+    "Board",
+    "Budget",
+    "Candidate",
+    "Space",
+    "build_model",
+    "estimate",
+    "load_board",
+    "load_space",
+    "load_summary",
+    "load_task",
+]
 
 if TYPE_CHECKING:
     from dse.build import build_model

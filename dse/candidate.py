@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dse.blocks import BLOCKS, Block, divisible
-from dse.blocks.base import Channels, RatioOrOff
+from dse.blocks.base import RatioOrOff
 from dse.blocks.bneck import squeezed
 from dse.errors import DseError, NetworkError
 from dse.network import Activation, Graph, Network, Shape

@@ -296,4 +296,3 @@ def write_cifar(folder: Path, layout: CifarLayout, classes: tuple[str, ...], tra
         save(name, Images(train.images[part], train.labels[part]))
     save(layout.test, test)
     (folder / layout.names).write_text("\n".join(classes) + "\n", encoding="utf-8")
-

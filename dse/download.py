@@ -120,7 +120,9 @@ def _unpack(archive: Path, layout: CifarLayout, target: Path) -> None:
         raise DataError(f"{archive}: not a readable archive: {error}") from None
     missing = [name for name in layout.files if not (target / name).is_file()]
     if missing:
-        raise DataError(f"{archive}: not {layout.archive}: {', '.join(missing)} missing (the pickled version is not read)")
+        raise DataError(
+            f"{archive}: not {layout.archive}: {', '.join(missing)} missing (the pickled version is not read)"
+        )
 
 
 def _convert(source: Path, layout: CifarLayout, target: Path) -> None:

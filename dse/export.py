@@ -127,7 +127,7 @@ def _readme(report: dict[str, Any]) -> str:
         )
     )
     scores = "\n".join(
-        f"| {title} | {accuracy[key]['accuracy']:.2%} | {accuracy[key]['low_95']:.2%} to {accuracy[key]['high_95']:.2%} |"
+        "| {} | {accuracy:.2%} | {low_95:.2%} to {high_95:.2%} |".format(title, **accuracy[key])
         for title, key in (
             ("float", "float"),
             ("int8 on LiteRT", "litert_int8"),
@@ -140,8 +140,8 @@ def _readme(report: dict[str, Any]) -> str:
     )
     return f"""# Candidate {report["candidate"]}
 
-`model_int8.tflite` takes int8 images of {" x ".join(map(str, report["input"]["shape"]))}: feed `pixel - 128`. It returns one int8
-logit per class, in the order of `labels.txt`; the class is the largest.
+`model_int8.tflite` takes int8 images of {" x ".join(map(str, report["input"]["shape"]))}: feed `pixel - 128`.
+It returns one int8 logit per class, in the order of `labels.txt`; the class is the largest.
 
 {count_text(predicted["params"])} parameters, {count_text(predicted["macs"])} multiply-accumulates.
 

@@ -17,7 +17,7 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
     """
     no_larger = (points[:, None] <= points[None]).all(-1)
     smaller = (points[:, None] < points[None]).any(-1)
-    return ~(no_larger & smaller).any(0)
+    return np.asarray(~(no_larger & smaller).any(0))
 
 
 def signed(rows: Sequence[Mapping[str, float]], objectives: Sequence[str]) -> np.ndarray:

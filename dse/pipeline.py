@@ -50,9 +50,7 @@ def run_trial(
             check_deployable(content)
             logits = run_litert(content, validation.images)
             accuracy_int8 = float(np.mean(logits.argmax(1) == validation.labels))
-        return TrialResult(
-            accuracy_float, accuracy_int8, history, time.monotonic() - started, weights_bytes(model)
-        )
+        return TrialResult(accuracy_float, accuracy_int8, history, time.monotonic() - started, weights_bytes(model))
     except ExportError as error:
         raise TrialError(str(error)) from None
     except MemoryError:
@@ -74,7 +72,7 @@ def predict(model: keras.Model, images: Images) -> np.ndarray:
         keras.ops.convert_to_numpy(model.predict_on_batch(to_float(images.images[start : start + PREDICT_BATCH])))
         for start in range(0, len(images), PREDICT_BATCH)
     ]
-    return np.concatenate(parts).argmax(1)
+    return np.asarray(np.concatenate(parts).argmax(1))
 
 
 def weights_bytes(model: keras.Model) -> bytes:

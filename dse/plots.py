@@ -13,7 +13,11 @@ from dse.record import TrialRecord
 from dse.run import front_records
 from dse.units import bytes_text, count_text
 
-PANELS = (("arena_bytes", "arena (KiB)", 1024.0), ("macs", "MACs (millions)", 1e6), ("params", "parameters (thousands)", 1e3))
+PANELS = (
+    ("arena_bytes", "arena (KiB)", 1024.0),
+    ("macs", "MACs (millions)", 1e6),
+    ("params", "parameters (thousands)", 1e3),
+)
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ def write_plots(data: FrontData, folder: Path) -> list[Path]:
 
 def _hover(row: dict[str, Any]) -> str:
     return (
-        f"trial {row['trial']} · {row['id']}<br>accuracy {row['accuracy']:.2%}<br>{count_text(row['params'])} parameters, "
-        f"{count_text(row['macs'])} MACs<br>arena {bytes_text(row['arena_bytes'])}, flash {bytes_text(row['flash_bytes'])}"
+        f"trial {row['trial']} · {row['id']}<br>accuracy {row['accuracy']:.2%}"
+        f"<br>{count_text(row['params'])} parameters, {count_text(row['macs'])} MACs"
+        f"<br>arena {bytes_text(row['arena_bytes'])}, flash {bytes_text(row['flash_bytes'])}"
         f"<br>{html.escape(row['blocks'])}"
     )
 
@@ -117,7 +122,7 @@ def draw_png(data: FrontData) -> bytes:
             x, y = [row[key] / unit for row in rows], [100 * row["accuracy"] for row in rows]
             axis.scatter(x, y, label=name, edgecolors=colour, facecolors=face, s=42, zorder=3)
         axis.set_xlabel(label)
-        axis.set_xlim(left=0)
+        axis.set_xlim(0, 1.08 * max((row[key] / unit for row in [*data.front, *data.others]), default=1))
         axis.grid(color="#e5e7eb")
     axes[0].set_ylabel("validation accuracy (%)")
     axes[0].legend(loc="lower right")

@@ -35,7 +35,7 @@ def find(folder: str, name: str) -> Path:
     if path.is_file():
         return path
     stem = path.name.removesuffix(".yaml")
-    if path.parent == Path("."):
+    if path.parent == Path():
         inside = shipped_folder(folder) / f"{stem}.yaml"
         if inside.is_file():
             return inside

@@ -238,7 +238,8 @@ class _Loop:
 
     def _complete(self, event: Event) -> None:
         result, record, cost = event.result, self.running[event.number], self.costs[event.number]
-        assert result is not None and record.candidate is not None
+        assert result is not None
+        assert record.candidate is not None
         int8 = result.accuracy_int8
         values = cost_values(cost) | {"accuracy_float": result.accuracy_float}
         values["accuracy"] = result.accuracy_float if int8 is None else int8

@@ -118,9 +118,7 @@ class Space:
 
         return self.candidate(choose, defaults)
 
-    def sample(
-        self, rng: np.random.Generator, defaults: Defaults = Defaults()
-    ) -> tuple[dict[str, Value], Candidate]:
+    def sample(self, rng: np.random.Generator, defaults: Defaults = Defaults()) -> tuple[dict[str, Value], Candidate]:
         """A random candidate and the values that lead to it. Raises NetworkError for an impossible one."""
         assignment: dict[str, Value] = {}
 
@@ -132,7 +130,7 @@ class Space:
 
     def size(self) -> float:
         """The number of assignments; infinite with a real range. Nested values count for their family only."""
-        return self._count({path: domain for path, domain in self.domains.items()})
+        return self._count(self.domains)
 
     # -- reading and checking
 

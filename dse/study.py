@@ -90,6 +90,7 @@ class Study:
         if explorer not in self._samplers:
             # A fresh process must not propose again what the study holds: its seed depends on how much there is.
             seed = (seed * 1_000_003 + len(self.study.get_trials(deepcopy=False))) % 2**32
+            sampler: optuna.samplers.BaseSampler
             match explorer:
                 case "optuna:nsga2":
                     sampler = optuna.samplers.NSGAIISampler(population_size=self.population, seed=seed)
@@ -118,7 +119,12 @@ class Study:
         self._end(number, "failed", {}, {}, {"reason": reason, **facts})
 
     def _end(
-        self, number: int, outcome: Outcome, values: dict[str, float], constraints: dict[str, float], facts: dict[str, Any]
+        self,
+        number: int,
+        outcome: Outcome,
+        values: dict[str, float],
+        constraints: dict[str, float],
+        facts: dict[str, Any],
     ) -> None:
         trial = self._live(number)
         for name, violation in constraints.items():
@@ -193,5 +199,3 @@ def read_study(folder: Path) -> list[TrialRecord]:
     except Exception as error:
         raise RunError(f"{path}: not the study of a run: {error}") from None
     return [_record(trial) for trial in study.get_trials(deepcopy=False)]
-
-

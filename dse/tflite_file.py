@@ -10,8 +10,10 @@ from dse.errors import ExportError
 # What TFLM runs in int8 and dse's blocks can produce. A stand-alone RELU6 is not among them: TFLM runs it in int8
 # without rescaling and returns wrong numbers silently.
 TFLM_INT8 = frozenset(
-    "ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED HARD_SWISH LOGISTIC MAX_POOL_2D "
-    "MEAN MUL PAD RELU RESHAPE TRANSPOSE".split()
+    (
+        *("ADD", "AVERAGE_POOL_2D", "CONCATENATION", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "HARD_SWISH"),
+        *("LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "RELU", "RESHAPE", "TRANSPOSE"),
+    )
 )
 INTEGER_TYPES = frozenset(("INT8", "INT32", "INT64"))
 MAX_AXES = 4
@@ -54,7 +56,9 @@ def read_tflite(content: bytes) -> TfliteFile:
 def check_deployable(content: bytes) -> TfliteFile:
     """The file, when TFLM can run it in int8 from end to end. Raises ExportError with everything that is wrong."""
     file = read_tflite(content)
-    problems = [f"operator {name} is not one that TFLM runs in int8" for name in sorted(set(file.operators) - TFLM_INT8)]
+    problems = [
+        f"operator {name} is not one that TFLM runs in int8" for name in sorted(set(file.operators) - TFLM_INT8)
+    ]
     for name, kind, shape in file.tensors:
         if kind not in INTEGER_TYPES:
             problems.append(f"tensor {name!r} is {kind}, expected int8 throughout")

@@ -58,7 +58,8 @@ def augment(images: np.ndarray, how: str, rng: np.random.Generator) -> np.ndarra
     if how == "none":
         return images
     count, height, width, _ = images.shape
-    flipped = np.where(rng.random(count)[:, None, None, None] < 0.5, images[:, :, ::-1], images)
+    mirrored = np.asarray(rng.random(count) < 0.5)[:, None, None, None]
+    flipped = np.where(mirrored, images[:, :, ::-1], images)
     if how == "flip":
         return flipped
     pad = max(1, CROP_PADDING * height // 32)
@@ -141,7 +142,7 @@ def train(
             f"the loss became {history.history['loss'][-1]} in epoch {len(history.epoch)}, batch {watch.broken + 1}"
             f" (learning rate {training.learning_rate:g})"
         )
-    return history.history
+    return {name: [float(v) for v in values] for name, values in history.history.items()}
 
 
 class _Checkpoint(keras.callbacks.BackupAndRestore):

@@ -38,7 +38,7 @@ def check(name: str) -> str:
         value = load(path).value
         keys = value if isinstance(value, dict) else {}
         kind = "task" if "task" in keys else "board" if "sram_bytes" in keys or "core" in keys else "space"
-    elif path.parent == Path("."):
+    elif path.parent == Path():
         stem = path.name.removesuffix(".yaml")
         known = {"space": list_spaces(), "board": list_boards()}
         kind = next((k for k, files in known.items() if stem in {f.stem for f in files}), "space")

@@ -22,8 +22,8 @@ RANDOM_CANDIDATES = 500
 def command(what: str, boards: tuple[str, ...], as_json: bool) -> None:
     """Show what WHAT costs: a candidate (JSON file), or a space.
 
-    A candidate is shown layer by layer. Of a space, 500 random candidates are drawn and the range is shown, with the share
-    that fits each board.
+    A candidate is shown layer by layer. Of a space, 500 random candidates are drawn and the range is shown, with the
+    share that fits each board.
 
     \b
     Example:
@@ -69,8 +69,10 @@ def _candidate(candidate: Candidate, boards: list[Board], as_json: bool) -> None
             table.add_row(layer.name, type(layer).__name__, shape, f"{cost.params:,}", f"{cost.macs:,}")
     table.add_section()
     table.add_row("total", "", "", f"{report.params:,}", f"{report.macs:,}")
-    Console(width=None if click.get_text_stream("stdout").isatty() else 110).print(table)
-    click.echo(f"arena: {bytes_text(report.arena_head_bytes)} head + {bytes_text(report.arena_tail_bytes)} tail (estimate), peak at {report.peak_operator}")
+    console = Console()
+    (console if console.is_terminal else Console(width=110)).print(table)
+    head, tail = bytes_text(report.arena_head_bytes), bytes_text(report.arena_tail_bytes)
+    click.echo(f"arena: {head} head + {tail} tail (estimate), peak at {report.peak_operator}")
     click.echo(f"flash: {bytes_text(report.flash_bytes)} (estimate)")
     for name, reasons in fits.items():
         click.echo(f"{name}: {'fits' if not reasons else 'does not fit: ' + '; '.join(reasons)}")

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--front", is_flag=True, help="Every trial on the front.")
-@click.option("--trial", "trials", type=click.IntRange(min=0), multiple=True, help="This trial; may be given several times.")
+@click.option(
+    "--trial", "trials", type=click.IntRange(min=0), multiple=True, help="This trial; may be given several times."
+)
 @click.option("--board", "boards", multiple=True, help="Say whether it fits this board. [default: the run's board]")
 @click.option("--data", help="Where the images are. [default: as the search was told]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the bundles. [default: RUN/bundles]")

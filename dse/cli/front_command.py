@@ -48,7 +48,11 @@ def print_front(run: Path, as_json: bool) -> None:
     if not console.is_terminal:
         console = Console(width=110)
     console.print(table)
-    ends = ", ".join(f"{n} {name}" for name in ("complete", "repeated", "infeasible", "failed", "running") if (n := summary.count(name)))
+    ends = ", ".join(
+        f"{n} {name}"
+        for name in ("complete", "repeated", "infeasible", "failed", "running")
+        if (n := summary.count(name))
+    )
     click.echo(f"trials: {ends or 'none'}; accuracy is on the validation images", err=True)
     for record in summary.records:
         if record.outcome == "failed":

@@ -26,8 +26,8 @@ def command(kind: str | None) -> None:
 def entries(kind: str) -> list[tuple[str, str]]:
     """Names with a line about each."""
     from dse.blocks import BLOCKS
-    from dse.explorer_names import EXPLORERS
     from dse.cost import list_boards, load_board
+    from dse.explorer_names import EXPLORERS
     from dse.space import list_spaces
     from dse.strict_yaml import load
     from dse.tasks import list_tasks, load_task
@@ -38,10 +38,16 @@ def entries(kind: str) -> list[tuple[str, str]]:
             return [(file.stem, str(load(file).value.get("about", ""))) for file in list_spaces()]
         case "boards":
             boards = [load_board(str(file)) for file in list_boards()]
-            return [(b.name, f"{b.title}: arena {bytes_text(b.arena_bytes)}, model {bytes_text(b.model_bytes)}") for b in boards]
+            return [
+                (b.name, f"{b.title}: arena {bytes_text(b.arena_bytes)}, model {bytes_text(b.model_bytes)}")
+                for b in boards
+            ]
         case "tasks":
             return [(file.stem, load_task(str(file)).about) for file in list_tasks()]
         case "blocks":
-            return [(name, f"{(block.__doc__ or '').splitlines()[0]} Keys: {', '.join(block.model_fields)}") for name, block in BLOCKS.items()]
+            return [
+                (name, f"{(block.__doc__ or '').splitlines()[0]} Keys: {', '.join(block.model_fields)}")
+                for name, block in BLOCKS.items()
+            ]
         case _:
             return list(EXPLORERS.items())

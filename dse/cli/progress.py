@@ -37,7 +37,9 @@ class PlainFace:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None
 
     def line(self, text: str) -> None:
@@ -49,7 +51,8 @@ class PlainFace:
     def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
         self.trials, self.first_done = settings.trials, done
         self.line(f"data: {data.source}")
-        self.line(f"      {len(data.train):,} to train on, {len(data.validation):,} to choose by, {len(data.test):,} to report on")
+        train, validation, test = (f"{len(part):,}" for part in (data.train, data.validation, data.test))
+        self.line(f"      {train} to train on, {validation} to choose by, {test} to report on")
         limits = ", ".join(f"{name} <= {limit:,}" for name, limit in settings.budget.limits().items())
         self.line(f"fits: {limits}; {nearest.share:.0%} of random candidates of {settings.space.name} do")
         self.line(f"run:  {settings.folder}" + (f" (goes on after {done} trials)" if done else ""))
@@ -57,8 +60,8 @@ class PlainFace:
     def proposed(self, record: TrialRecord, cost: CostReport | None) -> None:
         if cost:
             self.line(
-                f"trial {record.number} {record.id}: {count_text(cost.params)} parameters, {count_text(cost.macs)} MACs, "
-                f"arena {bytes_text(cost.arena_bytes)}"
+                f"trial {record.number} {record.id}: {count_text(cost.params)} parameters, "
+                f"{count_text(cost.macs)} MACs, arena {bytes_text(cost.arena_bytes)}"
             )
 
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
@@ -69,7 +72,8 @@ class PlainFace:
     def ended(self, record: TrialRecord, summary: Summary) -> None:
         match record.outcome:
             case "complete":
-                self.line(f"trial {record.number}: {record.values['accuracy']:.1%} in {duration_text(record.seconds)}; {self.standing(summary)}")
+                result = f"{record.values['accuracy']:.1%} in {duration_text(record.seconds)}"
+                self.line(f"trial {record.number}: {result}; {self.standing(summary)}")
             case "failed":
                 self.line(f"trial {record.number}: failed: {record.reason}")
             case _ if time.monotonic() - self.last_infeasible_line > 2:
@@ -112,7 +116,9 @@ class LiveFace(PlainFace):
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def line(self, text: str) -> None:

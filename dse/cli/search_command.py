@@ -12,22 +12,48 @@ from dse.errors import DseError
 @click.command("search")
 @click.option("--space", required=True, help="Space: a YAML file or a shipped name (dse list spaces).")
 @click.option("--board", help="Board whose memory candidates must fit (dse list boards).")
-@click.option("--task", default="cifar10", show_default=True, help="Task: a YAML file, a shipped name, or an image folder.")
-@click.option("--data", help="Where the images are: a folder, or 'sample'. Default: what 'dse data get' left, else the sample.")
+@click.option(
+    "--task", default="cifar10", show_default=True, help="Task: a YAML file, a shipped name, or an image folder."
+)
+@click.option(
+    "--data", help="Where the images are: a folder, or 'sample'. Default: what 'dse data get' left, else the sample."
+)
 @click.option("--explorer", default="optuna:nsga2", show_default=True, help="Who proposes (dse list explorers).")
-@click.option("--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials to train, earlier ones of the run included.")
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Trials to train, earlier ones of the run included.",
+)
 @click.option("--timeout", help="Start no trial after this time: 30m, 1h30m, 90 (seconds).")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs per trial, instead of the task's.")
-@click.option("--workers", type=click.IntRange(min=0, max=256), default=2, show_default=True, help="Parallel trials on Ray; 0 runs in this process.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0, max=256),
+    default=2,
+    show_default=True,
+    help="Parallel trials on Ray; 0 runs in this process.",
+)
 @click.option("--ray-address", help="Use this Ray cluster instead of a local one.")
-@click.option("--seed", type=click.IntRange(min=0, max=2**31 - 1), default=0, show_default=True, help="Seed of proposals, weights and batches.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0, max=2**31 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of proposals, weights and batches.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/SPACE-BOARD]")
 @click.option("--max-params", help="Most parameters, such as 200k.")
 @click.option("--max-macs", help="Most multiply-accumulates, such as 10M.")
 @click.option("--max-memory", help="Largest arena, such as 128KiB.")
 @click.option("--max-flash", help="Largest model file, such as 500kB.")
-@click.option("--export/--no-export", "exporting", default=True, show_default=True, help="Export the front when the search ends.")
-@click.option("--test-images", type=click.IntRange(min=1), help="Score exported files on the first N test images. [default: all]")
+@click.option(
+    "--export/--no-export", "exporting", default=True, show_default=True, help="Export the front when the search ends."
+)
+@click.option(
+    "--test-images", type=click.IntRange(min=1), help="Score exported files on the first N test images. [default: all]"
+)
 def command(
     space: str,
     board: str | None,
@@ -50,9 +76,9 @@ def command(
 ) -> None:
     """Search a space for networks that fit a board.
 
-    Proposes candidates, drops those that do not fit before any training, trains the others, and leaves everything in the
-    folder of the run: the study, weights, plots and, for the front, bundles with int8 TFLite files. A search that was
-    stopped goes on when the same command is given again; a larger --trials makes it go further.
+    Proposes candidates, drops those that do not fit before any training, trains the others, and leaves everything in
+    the folder of the run: the study, weights, plots and, for the front, bundles with int8 TFLite files. A search that
+    was stopped goes on when the same command is given again; a larger --trials makes it go further.
 
     \b
     Exit code 3: nothing in the space fits. Exit code 130: stopped by Ctrl-C.
@@ -63,8 +89,8 @@ def command(
     """
     from dse.cli.progress import make_face
     from dse.cost import Budget, load_board
-    from dse.explorer_names import EXPLORERS
     from dse.errors import UnknownNameError
+    from dse.explorer_names import EXPLORERS
     from dse.run import Settings, search
     from dse.space import load_space
     from dse.tasks import load_task

@@ -1,9 +1,9 @@
 """A network on paper as the int8 operators that the TFLite converter makes of it.
 
 Batch norm is folded into the convolution before it; relu and relu6 are fused into the operator that feeds them;
-dropout is gone, and so is a flattening before a fully connected layer. hswish is one HARD_SWISH; hard_sigmoid becomes a fused relu6 (its +3 is folded into the bias)
-and a MUL; mish, in the sigmoid form that dse trains, is MUL, ADD, LOGISTIC, MUL; a channel shuffle is
-RESHAPE, TRANSPOSE, RESHAPE. TensorFlow is not needed.
+dropout is gone, and so is a flattening before a fully connected layer. hswish is one HARD_SWISH; hard_sigmoid becomes
+a fused relu6 (its +3 is folded into the bias) and a MUL; mish, in the sigmoid form that dse trains, is MUL, ADD,
+LOGISTIC, MUL; a channel shuffle is RESHAPE, TRANSPOSE, RESHAPE. TensorFlow is not needed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,71 @@
+"""What many tests share: the bundled sample, spaces of one family, and a quiet TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from dse.candidate import Candidate
+from dse.datasets import Data, load_data
+from dse.space import Space, load_space, parse_space
+from dse.tasks import load_task
+
+# One network of every family, with what is special about it switched on.
+FAMILIES = {
+    "bneck": "{expansion: 3, squeeze_excite: 0.25, activation: hswish}",
+    "dpd": "{multiplier: 2, activation: mish}",
+    "fire": "{bypass: complex}",
+    "sqnxt": "{}",
+    "shuffle": "{groups: 2}",
+    "separable": "{activation: relu6}",
+    "conv": "{}",
+    "depthwise": "{multiplier: 1}",
+}
+
+
+def family_space(family: str, settings: str = "{}") -> Space:
+    """A space of one network that is made of one family."""
+    channels = "" if family in ("depthwise", "max_pool", "avg_pool") else "channels: {}, "
+    first, second = channels.format(16), channels.format(32)
+    return parse_space(
+        f"""
+space: {family}
+stem: {{block: conv, channels: 16, stride: 2}}
+stages:
+  - {{block: {{choice: [{family}: {settings}]}}, {first}repeats: 1}}
+  - {{block: {{choice: [{family}: {settings}]}}, {second}stride: 2, repeats: 2}}
+head: {{channels: 64}}
+""",
+        f"{family}.yaml",
+    )
+
+
+def only_candidate(space: Space) -> Candidate:
+    """The candidate of a space of size one."""
+    return space.sample(np.random.default_rng(0))[1]
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> Data:
+    """The bundled sample of CIFAR-10."""
+    return load_data(load_task("cifar10"), "sample")
+
+
+@pytest.fixture(scope="session")
+def random_candidates() -> list[Candidate]:
+    """240 candidates over both shipped spaces, which hold every family."""
+    found = []
+    for seed, name in enumerate(("mixed", "cmv3")):
+        space, rng = load_space(name), np.random.default_rng(seed)
+        found += [space.sample(rng)[1] for _ in range(160 if name == "mixed" else 80)]
+    return found
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees or changes the data sets of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DSE_DATA", str(tmp_path_factory.mktemp("data-home")))
+        yield
