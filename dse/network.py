@@ -269,8 +269,8 @@ class Graph:
         return self._append(Flatten, x, name, (math.prod(self.shapes[x]),))
 
     def shuffle(self, x: str, groups: int) -> str:
-        """Channel shuffle; nothing for one group."""
-        if groups == 1:
+        """Channel shuffle; nothing for one group, or for one channel per group, which it would leave in place."""
+        if groups in (1, self.channels(x)):
             return x
         if self.channels(x) % groups:
             raise NetworkError(self.where, f"groups {groups} do not divide {self.channels(x)} channels")

@@ -34,7 +34,7 @@ from pydantic import BaseModel, ValidationError
 from dse.blocks import BLOCKS, Block
 from dse.candidate import Candidate, Head, block_index
 from dse.domains import Choice, Domain, FloatRange, IntRange
-from dse.errors import FileError, NetworkError
+from dse.errors import FileError, NetworkError, did_you_mean
 from dse.network import Shape
 from dse.resources import find
 from dse.strict_yaml import Document, Path_, complaint, load, parse, path_text, show, unknown_key
@@ -368,7 +368,13 @@ class _Checker:
                 self.document.lines[(*to, *known[len(old) :])] = line
 
     def family(self, place: Path_, family: Any) -> tuple[str, dict[str, Any]]:
-        name, own = (family, {}) if not isinstance(family, dict) else next(iter(family.items()))
+        name, own = next(iter(family.items())) if isinstance(family, dict) and len(family) == 1 else (family, None)
+        if not isinstance(name, str):
+            raise self.document.error(place, f"came {show(family)}, expected a block, or one 'block: {{...}}'")
         if name not in BLOCKS:
-            raise self.document.error(place, f"unknown block: {unknown_key(str(name), BLOCKS)}".replace("key ", ""))
+            raise self.document.error(
+                place, f"unknown block {name!r}{did_you_mean(name, BLOCKS)} known: {', '.join(BLOCKS)}"
+            )
+        if own is not None and not isinstance(own, dict):
+            raise self.document.error(place, f"came {show(own)}, expected the values of block {name!r} as a mapping")
         return name, own or {}

@@ -30,18 +30,15 @@ def to_float(images: np.ndarray) -> np.ndarray:
 class Batches(keras.utils.PyDataset):
     """Augmented batches in an order that depends on the seed and the epoch alone."""
 
-    def __init__(self, data: Images, training: Training, seed: int, first_epoch: int = 0) -> None:
+    def __init__(self, data: Images, training: Training, seed: int) -> None:
         super().__init__()
         self.data, self.training, self.seed = data, training, seed
-        self.epoch = first_epoch
-        self.order = self._shuffled()
+        self.start(0)
 
-    def _shuffled(self) -> np.ndarray:
-        return np.random.default_rng((self.seed, self.epoch)).permutation(len(self.data))
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self.order = self._shuffled()
+    def start(self, epoch: int) -> None:
+        """Puts the images in the order of an epoch."""
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
 
     def __len__(self) -> int:
         return -(-len(self.data) // self.training.batch_size)
@@ -86,12 +83,15 @@ def make_optimizer(training: Training, steps: int) -> Any:
 
 
 class _Watch(keras.callbacks.Callback):
-    """Reports every epoch; stops at a loss that is not a number."""
+    """Tells the batches which epoch it is, reports it when it ends, stops at a loss that is not a number."""
 
-    def __init__(self, report: EpochReport | None) -> None:
+    def __init__(self, batches: Batches, report: EpochReport | None) -> None:
         super().__init__()
-        self.report = report
+        self.batches, self.report = batches, report
         self.broken: int | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.batches.start(epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if logs and not np.isfinite(logs.get("loss", 0.0)):
@@ -125,10 +125,11 @@ def train(
         metrics=["accuracy"],
         jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
     )
-    watch = _Watch(report)
+    watch = _Watch(batches, report)
     callbacks: list[Any] = [watch]
     if checkpoint:
-        callbacks.append(_Checkpoint(checkpoint, batches))
+        checkpoint.mkdir(parents=True, exist_ok=True)
+        callbacks.append(keras.callbacks.BackupAndRestore(str(checkpoint)))
     history = model.fit(
         batches,
         epochs=training.epochs,
@@ -143,21 +144,6 @@ def train(
             f" (learning rate {training.learning_rate:g})"
         )
     return {name: [float(v) for v in values] for name, values in history.history.items()}
-
-
-class _Checkpoint(keras.callbacks.BackupAndRestore):
-    """Keras' own backup; after a restore the batches follow the epoch."""
-
-    def __init__(self, folder: Path, batches: Batches) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        super().__init__(str(folder))
-        self.batches = batches
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        super().on_train_begin(logs)
-        epoch = getattr(self.model, "_initial_epoch", None) or 0
-        self.batches.epoch = int(epoch)
-        self.batches.order = self.batches._shuffled()
 
 
 def _loss(training: Training, classes: int) -> Any:

@@ -33,9 +33,9 @@ class Shuffle(Block):
         return "concat" if self.channels > in_shape[-1] else "none"
 
     def canonical(self, in_shape: Shape) -> Self:
-        return self.replaced(
-            bottleneck=self._inner_channels() / self.channels, shuffle=self.shuffle and self.groups > 1
-        )
+        inner = self._inner_channels()
+        # A shuffle of one group, or of groups of one channel, leaves every channel where it is.
+        return self.replaced(bottleneck=inner / self.channels, shuffle=self.shuffle and self.groups not in (1, inner))
 
     def lower(self, graph: Graph, x: str) -> str:
         act = self.activation

@@ -1,0 +1,131 @@
+"""Training: augmentation, seeds, checkpoints, broken losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dse.build import build_model
+from dse.datasets import Data
+from dse.errors import TrialError
+from dse.pipeline import run_trial
+from dse.train import Batches, augment, train
+from dse.training import Training
+from tests.conftest import family_space, only_candidate
+
+SHORT = Training(epochs=2, batch_size=50)
+
+
+def test_flip_mirrors_about_half() -> None:
+    images = np.arange(2 * 2 * 3, dtype=np.uint8).reshape(1, 2, 2, 3).repeat(200, 0)
+    flipped = augment(images, "flip", np.random.default_rng(0))
+    mirrored = (flipped == images[:, :, ::-1]).all((1, 2, 3))
+    assert ((flipped == images).all((1, 2, 3)) | mirrored).all()
+    assert 70 < mirrored.sum() < 130
+
+
+def test_crop_moves_within_an_eighth() -> None:
+    images = np.zeros((64, 32, 32, 3), np.uint8)
+    images[:, 16, 16] = 255
+    rows, columns = np.nonzero(augment(images, "flip_crop", np.random.default_rng(0))[..., 0])[1:]
+    assert len(rows) == 64
+    assert (rows.min(), rows.max()) == (12, 20)
+    assert columns.min() >= 11
+    assert columns.max() <= 20
+
+
+def test_none_changes_nothing() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
+    assert augment(images, "none", np.random.default_rng(0)) is images
+
+
+def test_batches_depend_on_seed_and_epoch_alone(sample_data: Data) -> None:
+    one, same, other = (Batches(sample_data.train.first(100), SHORT, seed) for seed in (1, 1, 2))
+    assert len(one) == 2
+    assert np.array_equal(one[0][0], same[0][0])
+    assert not np.array_equal(one[0][1], other[0][1])
+    before = one[0][1]
+    one.start(1)
+    assert not np.array_equal(one[0][1], before)
+    same.start(1)
+    assert np.array_equal(one[0][0], same[0][0])
+
+
+def test_same_seed_same_training(sample_data: Data) -> None:
+    candidate = only_candidate(family_space("conv"))
+
+    def losses(seed: int) -> list[float]:
+        model = build_model(candidate.network, seed=seed)
+        return train(model, sample_data.train.first(200), SHORT, seed=seed)["loss"]
+
+    assert losses(1) == pytest.approx(losses(1), rel=1e-5)
+    assert losses(1) != pytest.approx(losses(2), rel=1e-5)
+
+
+def test_a_broken_loss_is_a_reason(sample_data: Data) -> None:
+    candidate = only_candidate(family_space("conv"))
+    wild = Training(epochs=3, batch_size=50, learning_rate=10.0, optimizer="sgd", schedule="constant", l2=1.0)
+    model = build_model(candidate.network, l2=wild.l2)
+    with pytest.raises(TrialError, match=r"the loss became (nan|inf) in epoch 1, batch \d+ \(learning rate 10\)"):
+        train(model, sample_data.train.first(1500), wild, seed=0)
+
+
+def test_training_goes_on_from_its_checkpoint(sample_data: Data, tmp_path: Path) -> None:
+    """A training that is stopped after two of four epochs and taken up again runs the last two only."""
+    candidate = only_candidate(family_space("conv"))
+    settings = Training(epochs=4, batch_size=50)
+    data = sample_data.train.first(200)
+    seen: list[int] = []
+
+    class Killed(Exception):
+        pass
+
+    def stop_in_the_third(epoch: int, metrics: dict[str, float]) -> None:
+        seen.append(epoch)
+        if epoch == 3:
+            raise Killed
+
+    model = build_model(candidate.network, seed=1)
+    with pytest.raises(Killed):
+        train(model, data, settings, seed=1, checkpoint=tmp_path / "c", report=stop_in_the_third)
+    again: list[int] = []
+    fresh = build_model(candidate.network, seed=9)
+    train(fresh, data, settings, seed=1, checkpoint=tmp_path / "c", report=lambda epoch, _: again.append(epoch))
+    assert seen == [1, 2, 3]
+    assert again == [3, 4]
+
+    straight = build_model(candidate.network, seed=1)
+    train(straight, data, settings, seed=1)
+    for one, other in zip(straight.get_weights(), fresh.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "nadam", "sgd"])
+def test_every_optimizer_and_schedule_runs(optimizer: str, sample_data: Data) -> None:
+    model = build_model(only_candidate(family_space("depthwise")).network)
+    settings = Training(
+        epochs=1,
+        optimizer=optimizer,  # type: ignore[arg-type]
+        schedule="constant" if optimizer == "sgd" else "cosine",
+        label_smoothing=0.1,
+        augment="flip",
+    )
+    assert np.isfinite(train(model, sample_data.train.first(100), settings, seed=0)["loss"]).all()
+
+
+def test_pipeline_scores_float_and_int8(sample_data: Data) -> None:
+    candidate = only_candidate(family_space("conv"))
+    candidate = type(candidate).make(
+        candidate.input_shape, 10, candidate.blocks, candidate.head, Training(epochs=2, batch_size=50)
+    )
+    epochs: list[int] = []
+    result = run_trial(candidate, sample_data, accuracy="int8", seed=0, report=lambda epoch, _: epochs.append(epoch))
+    assert epochs == [1, 2]
+    assert len(result.history["val_accuracy"]) == 2
+    assert result.accuracy_float == pytest.approx(result.history["val_accuracy"][-1], abs=1e-6)
+    assert result.accuracy_int8 is not None
+    assert abs(result.accuracy_int8 - result.accuracy_float) < 0.2
+    assert result.weights[:4] == b"\x89HDF"
+    assert run_trial(candidate, sample_data, accuracy="float", seed=0).accuracy_int8 is None
