@@ -5,6 +5,7 @@ The cost gate has been passed before; see `run.py`. A candidate that cannot be f
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 
@@ -50,7 +51,9 @@ def run_trial(
             check_deployable(content)
             logits = run_litert(content, validation.images)
             accuracy_int8 = float(np.mean(logits.argmax(1) == validation.labels))
-        return TrialResult(accuracy_float, accuracy_int8, history, time.monotonic() - started, weights_bytes(model))
+        return TrialResult(
+            accuracy_float, accuracy_int8, history, time.monotonic() - started, weights_bytes(candidate, model)
+        )
     except ExportError as error:
         raise TrialError(str(error)) from None
     except MemoryError:
@@ -75,11 +78,11 @@ def predict(model: keras.Model, images: Images) -> np.ndarray:
     return np.asarray(np.concatenate(parts).argmax(1))
 
 
-def weights_bytes(model: keras.Model) -> bytes:
-    """The weights as the bytes of a .weights.h5 file."""
-    import tempfile
-
+def weights_bytes(candidate: Candidate, model: keras.Model) -> bytes:
+    """The weights as the bytes of a .weights.h5 file, without the optimizer's state, which would triple it."""
+    bare = build_model(candidate.network)
+    bare.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory(prefix="dse-weights-") as folder:
         path = Path(folder) / "model.weights.h5"
-        model.save_weights(path)
+        bare.save_weights(path)
         return path.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -35,6 +36,7 @@ def quiet_tensorflow(threads: int | None = None) -> None:
         import keras
 
         absl.logging.set_verbosity(absl.logging.ERROR)
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", message="Statistics for quantized inputs were expected")
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf

@@ -29,11 +29,12 @@ from dse.pareto import front_rows
 from dse.record import TrialRecord
 from dse.space import Defaults, Space
 from dse.strict_yaml import load
-from dse.study import Proposal, Study, read_study
+from dse.study import Study, read_study
 from dse.tasks import Task
 from dse.workers import Event, InlinePool, Job, Pool, RayPool, Setting
 
 PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
+LOCAL = "local.yaml"  # what holds on this machine only, and is no part of the record: where the images are
 UNPRODUCTIVE = 400  # proposals in a row that train nothing, after which the search says so and stops
 
 
@@ -123,7 +124,7 @@ class _Loop:
             lambda candidate: not settings.budget.exceeded_by(estimate(candidate.network)),
         )  # fmt: skip
         self.costs: dict[int, CostReport] = {}
-        self.epochs: dict[int, int] = {}
+        self.twins: dict[int, list[int]] = {}  # trial in training -> later trials of the same candidate
         self.waiting: deque[TrialRecord] = deque(self.study.interrupted())
         self.running: dict[int, TrialRecord] = {}
         self.unproductive = 0
@@ -167,7 +168,7 @@ class _Loop:
         """Gives every free worker a trial; False when no more are wanted or found."""
         while pool.free():
             if self.waiting:
-                self._start(pool, self.waiting.popleft())
+                self._admit(pool, self.waiting.popleft())
             elif self.summary.trained + len(self.running) >= self.settings.trials:
                 return False
             elif self.unproductive >= UNPRODUCTIVE:
@@ -181,43 +182,34 @@ class _Loop:
 
     def _propose(self, pool: Pool) -> None:
         proposal = self.explorer.propose()
-        record = self._gate(proposal)
-        if record is None:
-            self.unproductive = 0
-            self._start(pool, self.study.records()[proposal.number])
-        else:
+        if proposal.candidate is None:
+            self.study.tell_infeasible(proposal.number, {}, {}, f"no network: {proposal.problem}")
+            self._ended(proposal.number)
             self.unproductive += 1
-            self._ended(record.number)
+        else:
+            self._admit(pool, self.study.records()[proposal.number])
 
-    def _gate(self, proposal: Proposal) -> Proposal | None:
-        """The proposal when it has ended already: it is no network, too large, or known. None when it may train."""
-        number, candidate = proposal.number, proposal.candidate
-        if candidate is None:
-            self.study.tell_infeasible(number, {}, {}, f"no network: {proposal.problem}")
-            return proposal
-        cost = estimate(candidate.network)
-        values, violations = cost_values(cost), self.settings.budget.violations(cost)
-        if reasons := self.settings.budget.exceeded_by(cost):
-            self.study.tell_infeasible(number, values, violations, "; ".join(reasons))
-            return proposal
-        known = next((r for r in self.summary.records if r.id == candidate.id and r.outcome == "complete"), None)
-        if known:
-            facts = {"outcome": "repeated", "reason": f"the same candidate as trial {known.number}"}
-            self.study.tell_complete(number, known.values, violations, **facts)
-            return proposal
-        twin = next((r for r in self.running.values() if r.id == candidate.id), None)
-        if twin:
-            self.study.tell_failed(number, f"the same candidate as trial {twin.number}, which is being trained")
-            return proposal
-        return None
-
-    def _start(self, pool: Pool, record: TrialRecord) -> None:
+    def _admit(self, pool: Pool, record: TrialRecord) -> None:
+        """Trains the candidate of a trial, unless it is too large, or known, or is being trained already."""
         assert record.candidate is not None
-        self.costs[record.number] = estimate(record.candidate.network)
-        self.epochs[record.number] = record.candidate.training.epochs
-        self.running[record.number] = record
-        self.face.proposed(record, self.costs[record.number])
-        pool.submit(Job(record.number, record.candidate.to_json(), self._checkpoint(record.number)))
+        cost = estimate(record.candidate.network)
+        violations = self.settings.budget.violations(cost)
+        same = [r for r in self.summary.records if r.id == record.id and r.outcome == "complete"]
+        self.unproductive += 1
+        if reasons := self.settings.budget.exceeded_by(cost):
+            self.study.tell_infeasible(record.number, cost_values(cost), violations, "; ".join(reasons))
+            self._ended(record.number)
+        elif same:
+            self.study.tell_repeated(record.number, same[0], violations)
+            self._ended(record.number)
+        elif twin := next((r for r in self.running.values() if r.id == record.id), None):
+            self.twins.setdefault(twin.number, []).append(record.number)  # told when that one ends
+        else:
+            self.unproductive = 0
+            self.costs[record.number] = cost
+            self.running[record.number] = record
+            self.face.proposed(record, cost)
+            pool.submit(Job(record.number, record.candidate.to_json(), self._checkpoint(record.number)))
 
     # -- recording
 
@@ -226,7 +218,9 @@ class _Loop:
             return
         match event.kind:
             case "epoch":
-                self.face.epoch(event.number, event.epoch, self.epochs[event.number], event.metrics)
+                candidate = self.running[event.number].candidate
+                assert candidate is not None
+                self.face.epoch(event.number, event.epoch, candidate.training.epochs, event.metrics)
             case "retried":
                 self.face.note(f"trial {event.number}: {event.reason}")
             case "failed":
@@ -260,6 +254,10 @@ class _Loop:
         del self.running[number]
         shutil.rmtree(self._checkpoint(number), ignore_errors=True)
         self._ended(number)
+        violations = self.settings.budget.violations(self.costs.pop(number))
+        for twin in self.twins.pop(number, []):
+            self.study.tell_repeated(twin, self.summary.records[number], violations)
+            self._ended(twin)
 
     def _ended(self, number: int) -> None:
         self.summary.records = self.study.records()
@@ -308,6 +306,7 @@ def _settle(settings: Settings, data: Data) -> None:
     """Writes run.yaml, or compares it with what is asked for now. Raises RunError."""
     path = settings.folder / "run.yaml"
     wanted = _description(settings, data)
+    write_atomic(settings.folder / LOCAL, yaml.safe_dump({"data": settings.data}))
     if not path.exists():
         if (settings.folder / "study.db").exists():
             raise RunError(f"{settings.folder}: there is a study.db but no run.yaml; choose another --out")
@@ -347,7 +346,6 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
             "train_images": len(data.train),
             "validation_images": len(data.validation),
             "test_images": len(data.test),
-            "location": settings.data,
         },
         "board": settings.board.model_dump(mode="json") if settings.board else None,
         "space_text": settings.space.document.text,
@@ -376,14 +374,17 @@ def load_summary(folder: Path) -> Summary:
     return Summary(list(run["settings"]["task"]["objectives"]), read_study(folder))
 
 
+def data_location(folder: Path) -> str | None:
+    """Where the search was told that the images are; None for the default place, or on another machine."""
+    path = folder / LOCAL
+    value = load(path).value if path.is_file() else {}
+    found = value.get("data") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else None
+
+
 def run_task(folder: Path) -> Task:
     """The task of a run. Raises RunError."""
     return Task.model_validate(read_run(folder)["settings"]["task"])
-
-
-def seed_of(folder: Path) -> int:
-    """The seed of a run."""
-    return int(read_run(folder)["settings"]["seed"])
 
 
 __all__ = ["Face", "Settings", "Summary", "front_records", "load_summary", "read_run", "search"]

@@ -83,7 +83,7 @@ def complaint(model: type[BaseModel], error: Any) -> str:
         return f"missing key {error['loc'][-1]!r}"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    expected = error["msg"].replace("Input should be ", "").replace("a valid ", "a ")
+    expected = error["msg"].replace("Input should be ", "").replace("a valid integer", "a whole number")
     text = f"came {show(error['input'])}, expected {expected}"
     if error["type"] == "literal_error" and isinstance(error["input"], str):
         names = re.findall(r"'([^']+)'", error["ctx"]["expected"])

@@ -58,6 +58,7 @@ class Study:
             raise RunError(f"{url}: the study cannot be opened: {error}") from None
         self.study.set_metric_names(objectives)
         self._samplers: dict[str, optuna.samplers.BaseSampler] = {}
+        self._ended: dict[int, TrialRecord] = {}
 
     @classmethod
     def in_folder(cls, folder: Path, objectives: list[str], population: int = 16) -> Study:
@@ -104,9 +105,14 @@ class Study:
     # -- telling
 
     def tell_complete(self, number: int, values: dict[str, float], constraints: dict[str, float], **facts: Any) -> None:
-        """The trial was trained (or repeats one that was: `outcome='repeated'`)."""
-        outcome = facts.pop("outcome", "complete")
-        self._end(number, outcome, values, constraints, facts)
+        """The trial was trained."""
+        self._end(number, "complete", values, constraints, facts)
+
+    def tell_repeated(self, number: int, original: TrialRecord, constraints: dict[str, float]) -> None:
+        """The trial repeats the candidate of another that has ended, and takes its values."""
+        reason = f"the same candidate as trial {original.number}"
+        values = original.values if original.outcome == "complete" else {}
+        self._end(number, "repeated", values, constraints if values else {}, {"reason": reason})
 
     def tell_infeasible(
         self, number: int, values: dict[str, float], constraints: dict[str, float], reason: str
@@ -145,8 +151,14 @@ class Study:
     # -- reading
 
     def records(self) -> list[TrialRecord]:
-        """Every trial, in order."""
-        return [_record(trial) for trial in self.study.get_trials(deepcopy=False)]
+        """Every trial, in order. One that has ended is read once."""
+        found = []
+        for trial in self.study.get_trials(deepcopy=False):
+            record = self._ended.get(trial.number) or _record(trial)
+            if trial.state.is_finished():
+                self._ended[trial.number] = record
+            found.append(record)
+        return found
 
     def interrupted(self) -> Iterator[TrialRecord]:
         """Trials that a killed process left running, to be taken up again; those already known to have ended, or
@@ -194,7 +206,8 @@ def read_study(folder: Path) -> list[TrialRecord]:
         raise RunError(f"{folder}: no study.db, so this is no run; a run is a folder that dse search wrote")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+        # Creating tables here would race with a search that is just creating them.
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path}", skip_table_creation=True)
         study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
     except Exception as error:
         raise RunError(f"{path}: not the study of a run: {error}") from None

@@ -8,6 +8,7 @@ disk is shared, and fails after `MAX_ATTEMPTS`. The only file that imports Ray.
 from __future__ import annotations
 
 import os
+import socket
 import traceback
 from collections import deque
 from dataclasses import dataclass, field
@@ -131,6 +132,7 @@ class RayPool:
         self.num_workers = num_workers
         try:
             if address:
+                _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level="error")
             else:
                 _only_loopback()
@@ -140,7 +142,7 @@ class RayPool:
                     log_to_driver=False,
                     logging_level="error",
                 )
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise RunError(f"Ray cannot be reached{f' at {address}' if address else ''}: {error}") from None
         self.setting = ray.put(setting)
         self.mailbox = _remote(ray, _Mailbox, num_cpus=0).remote()
@@ -187,6 +189,13 @@ class RayPool:
         for worker in [*self.idle, *(worker for worker, _, _ in self.busy.values())]:
             self.ray.kill(worker)
         self.ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError when nobody listens at host:port; Ray itself would try for minutes and then abort the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _only_loopback() -> None:

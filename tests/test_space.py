@@ -34,6 +34,16 @@ def with_block(text: str) -> str:
     return f"space: x\nstages:\n  - {text}\n"
 
 
+# 32 -> 8 -> 2 -> 1, and then a stride of 2; and 32 -> 7 before a kernel of 11
+TOO_SMALL = (
+    "space: x\nstages:\n" + "  - {block: conv, channels: 8, stride: 4}\n" * 3 + "  - {block: max_pool, stride: 2}\n"
+)
+TOO_NARROW = (
+    "space: x\nstages:\n  - {block: max_pool, kernel: 7, padding: valid, stride: 4}\n"
+    "  - {block: conv, channels: 8, kernel: 11, padding: valid}\n"
+)
+
+
 def error_of(text: str) -> str:
     with pytest.raises(FileError) as caught:
         parse_space(text, "s.yaml")
@@ -130,20 +140,20 @@ def test_training_settings_can_vary() -> None:
         (with_block("{block: conv, chanels: 8}"), "s.yaml:3: stages[0].chanels: unknown key 'chanels', did you mean 'channels'?"),
         (with_block("{block: conv}"), "s.yaml:3: stages[0]: missing key 'channels' of block 'conv'"),
         (with_block("{block: conv, channels: 8, kernel: 4}"), "stages[0].kernel: came 4, expected 1, 2, 3, 5, 7, 9 or 11"),
-        (with_block("{block: conv, channels: wide}"), "stages[0].channels: came 'wide', expected a integer"),
+        (with_block("{block: conv, channels: wide}"), "stages[0].channels: came 'wide', expected a whole number"),
         (with_block("{block: conv, channels: 8, activation: hswich}"), "did you mean 'hswish'?"),
         (with_block("{block: conv, channels: {choice: [8, -1]}}"), "channels.choice[1]: came -1, expected greater than or equal to 1"),
         (with_block("{block: conv, channels: {int: [8, 20], step: 8}}"), "step: came 8, expected a whole number that divides"),
         (with_block("{block: conv, channels: {log: [0, 20]}}"), "came [0, 20], expected low > 0"),
         (with_block("{block: conv, channels: {choice: []}}"), "came [], expected a list of values"),
         (with_block("{block: conv, channels: {choice: [8, 8]}}"), "expected every value once"),
-        (with_block("{block: conv, channels: {choise: [8]}}"), "came {'choise': [8]}, expected a integer"),
+        (with_block("{block: conv, channels: {choise: [8]}}"), "came {'choise': [8]}, expected a whole number"),
         (with_block("{block: conv, channels: 8, repeats: 100}"), "repeats: came 100, expected a whole number from 0 to 64"),
         (with_block("{block: bneck, channels: 8, expansion: 2, expand_channels: 16}"), "came both 'expansion' and 'expand_channels'"),
         (with_block("{block: conv, channels: 8, channels: 16}"), "stages[0].channels: this key stands twice"),
         (with_block("{block: conv, channels: 8, groups: 3}"), "s.yaml:3: stages[0]: impossible network: groups 3 do not divide 8 output"),
-        (with_block("{block: conv, channels: 8, stride: 4, repeats: 1}\n  - {block: conv, channels: 8, stride: 4}\n  - {block: conv, channels: 8, stride: 4}\n  - {block: conv, channels: 8, stride: 2}"), "s.yaml:6: stages[3]: impossible network: stride 2 below 1x1"),
-        (with_block("{block: conv, channels: 8, kernel: 11, padding: valid}") * 0 + "space: x\nstages:\n  - {block: max_pool, kernel: 7, padding: valid, stride: 4}\n  - {block: conv, channels: 8, kernel: 11, padding: valid}\n", "kernel 11x11 of 'conv' is larger than its 7x7 input"),
+        (TOO_SMALL, "s.yaml:6: stages[3]: impossible network: stride 2 below 1x1"),
+        (TOO_NARROW, "s.yaml:4: stages[1]: impossible network: kernel 11x11 of 'conv' is larger than its 7x7 input"),
         ("space: x\nstages:\n  - {block: conv, channels: 8}\ntraining: {optimiser: adam}\n", "unknown key 'optimiser', did you mean 'optimizer'?"),
         ("space: [\n", "s.yaml:2: not valid YAML"),
         ("space: x\nwidth: true\nstages:\n  - {block: conv, channels: 8}\n", "width: came True, expected a number from 0.05 to 8.0"),

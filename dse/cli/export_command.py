@@ -96,10 +96,10 @@ def export_records(
     from dse.cost import Board, load_board
     from dse.datasets import load_data
     from dse.quiet import quiet_tensorflow
-    from dse.run import read_run, run_task
+    from dse.run import data_location, read_run, run_task
 
     description = read_run(run)
-    loaded = load_data(run_task(run), data or description["data"]["location"])
+    loaded = load_data(run_task(run), data or data_location(run))
     if loaded.digest != description["settings"]["data_sha256"]:
         raise RunError(
             f"{run} was made with {description['data']['source']}, these images are others: {loaded.source}; "

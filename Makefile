@@ -1,0 +1,46 @@
+# Everything stands on `make venv`, which needs Python 3.11 to 3.13, pip and make only.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help venv test test-slow lint types demo bench lock clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: $(READY) ## .venv with dse and all it needs, at the locked versions
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "dse needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+test: lint types ## everything CI runs: lint, types, tests (under 15 minutes on two cores)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY) ## the tests that take longer
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+demo: $(READY) ## the main job on the bundled images, in ten minutes at most
+	$(BIN)/dse search --space cmv3.yaml --board imxrt1060 --max-macs 5M --data sample \
+		--explorer random --trials 6 --epochs 12 --timeout 5m --out demo
+	@echo "look at demo/plots/front.html; the bundles are in demo/bundles/"
+
+bench: $(READY) ## how fast spaces are sampled and costed
+	$(BIN)/python tests/bench_screening.py
+
+lock: ## requirements.lock anew; needs uv
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock
+
+clean: ## everything that was made
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

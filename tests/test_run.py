@@ -1,0 +1,287 @@
+"""The search loop: gate, record, resume, failures. In this process, with a space that trains in a second."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from dse import run, workers
+from dse.cost import Budget, load_board
+from dse.errors import NothingFitsError, RunError, UnknownNameError
+from dse.explorer_names import EXPLORERS
+from dse.explorers import make_explorer
+from dse.feasible import find_nearest
+from dse.files import locked
+from dse.record import TrialRecord
+from dse.run import Settings, load_summary, model_folder, read_run, search
+from dse.space import Defaults, parse_space
+from dse.study import Study
+from dse.tasks import load_task
+
+TINY = """
+space: tiny
+stem: {block: conv, channels: 8, stride: 4}
+stages:
+  - block: conv
+    channels: {choice: [8, 16, 64]}
+    stride: 2
+    kernel: {choice: [1, 3]}
+  - block: separable
+    channels: {choice: [8, 16]}
+training: {augment: none, batch_size: 200}
+"""
+
+
+class Watcher:
+    """Keeps what a search tells its face."""
+
+    def __init__(self) -> None:
+        self.records: list[TrialRecord] = []
+        self.notes: list[str] = []
+        self.epochs: list[tuple[int, int]] = []
+
+    def began(self, settings, data, nearest, done) -> None:  # type: ignore[no-untyped-def]
+        self.done = done
+
+    def proposed(self, record, cost) -> None:  # type: ignore[no-untyped-def]
+        pass
+
+    def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+        self.epochs.append((number, epoch))
+
+    def ended(self, record, summary) -> None:  # type: ignore[no-untyped-def]
+        self.records.append(record)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def settings(folder: Path, **changes) -> Settings:  # type: ignore[no-untyped-def]
+    board = load_board("nano33ble")
+    task = load_task("cifar10").model_copy(update={"accuracy": "float"})
+    base = Settings(parse_space(TINY, "tiny.yaml"), task, board, Budget.of_board(board), folder, workers=0)
+    return dataclasses.replace(base, **({"trials": 3, "epochs": 1, "data": "sample"} | changes))
+
+
+@pytest.mark.parametrize("explorer", EXPLORERS)
+def test_a_search_leaves_a_run(explorer: str, tmp_path: Path) -> None:
+    watcher = Watcher()
+    summary = search(settings(tmp_path / "run", explorer=explorer), watcher)
+    assert summary.count("complete") == 3
+    assert summary.front()
+    assert watcher.epochs
+    for record in summary.records:
+        if record.outcome == "complete":
+            assert record.explorer == explorer
+            assert 0 <= record.values["accuracy"] <= 1
+            assert (model_folder(tmp_path / "run", record.id) / "model.weights.h5").is_file()
+    description = read_run(tmp_path / "run")
+    assert description["settings"]["seed"] == 0
+    assert description["data"]["source"].startswith("bundled sample")
+    assert "tensorflow" in description["versions"]
+    assert (tmp_path / "run" / "trials.csv").read_text().startswith("trial,outcome,explorer,id")
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+def test_no_candidate_is_trained_twice_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    search(settings(tmp_path), Watcher())
+    first = load_summary(tmp_path)
+    again = Watcher()
+    search(settings(tmp_path), again)
+    assert (again.done, again.records, again.epochs) == (3, [], [])
+    search(settings(tmp_path, trials=5), again)
+    final = load_summary(tmp_path)
+    assert final.records[: len(first.records)] == first.records
+    complete = [record.id for record in final.records if record.outcome == "complete"]
+    assert len(complete) == len(set(complete)) == 5
+
+
+def test_repeated_candidates_take_the_recorded_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The space has 12 candidates: asked for 100, the search trains each once and says that it is exhausted."""
+    monkeypatch.setattr(run, "UNPRODUCTIVE", 60)
+    watcher = Watcher()
+    summary = search(settings(tmp_path, trials=100, explorer="random", task=quick_task()), watcher)
+    complete = {record.id: record for record in summary.records if record.outcome == "complete"}
+    assert len(complete) == summary.count("complete") == 12
+    repeated = [record for record in summary.records if record.outcome == "repeated"]
+    assert repeated
+    for record in repeated:
+        assert record.values == complete[record.id].values
+    assert any("exhausted" in note for note in watcher.notes)
+
+
+def quick_task():  # type: ignore[no-untyped-def]
+    return load_task("cifar10").model_copy(update={"accuracy": "float", "objectives": ["accuracy", "params"]})
+
+
+def test_infeasible_candidates_never_train(tmp_path: Path) -> None:
+    """Three of the twelve candidates fit. The others are refused with the reason, and do not count as trials."""
+    watcher = Watcher()
+    limited = settings(tmp_path, budget=Budget(params=900), trials=3)
+    search(limited, watcher)
+    infeasible = [record for record in watcher.records if record.outcome == "infeasible"]
+    assert infeasible
+    for record in infeasible:
+        assert record.reason.startswith("params ")
+        assert record.reason.endswith("> 900")
+        assert record.values["accuracy"] == 0.0
+        assert record.number not in {number for number, _ in watcher.epochs}
+    fitting = [record.values["params"] for record in watcher.records if record.outcome == "complete"]
+    assert sorted(fitting) == [634, 810, 898]
+
+
+def test_random_screens_before_it_proposes(tmp_path: Path) -> None:
+    watcher = Watcher()
+    search(settings(tmp_path, budget=Budget(params=900), explorer="random"), watcher)
+    assert not [record for record in watcher.records if record.outcome == "infeasible"]
+
+
+def test_nothing_fits_names_the_binding_limit(tmp_path: Path) -> None:
+    with pytest.raises(NothingFitsError) as caught:
+        search(settings(tmp_path, budget=Budget(params=10**9, macs=1000)), Watcher())
+    text = str(caught.value)
+    assert text.startswith("nothing in tiny fits: macs is the binding limit (1,000)")
+    assert "the nearest candidate found needs 17," in text  # the stem alone takes 8*8*27*8 = 13,824
+    assert '"block":"conv","channels":8' in text
+    assert not (tmp_path / "study.db").exists()
+
+
+def test_the_nearest_candidate_is_the_smallest() -> None:
+    """By hand: 1x1 kernels and 8 channels everywhere need the least of both."""
+    space = parse_space(TINY, "tiny.yaml")
+    nearest = find_nearest(space, Budget(macs=1), Defaults())
+    assert [getattr(block, "channels", None) for block in nearest.candidate.blocks] == [8, 8, 8]
+    assert nearest.candidate.blocks[1].kernel == 1  # type: ignore[attr-defined]
+    assert nearest.share == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"epochs": 2}, "epochs"),
+        ({"explorer": "random"}, "explorer"),
+        ({"budget": Budget(params=5000)}, "limits"),
+        ({"space": parse_space(TINY.replace("[8, 16, 64]", "[8, 16]"), "t")}, "space_sha256"),
+    ],
+)
+def test_another_command_in_the_same_folder_is_refused(change: dict[str, object], what: str, tmp_path: Path) -> None:
+    search(settings(tmp_path, trials=1), Watcher())
+    with pytest.raises(RunError, match=f"was made with another {what}: .*choose another --out"):
+        search(settings(tmp_path, **change), Watcher())
+
+
+def test_a_folder_is_for_one_search_at_a_time(tmp_path: Path) -> None:
+    with locked(tmp_path), pytest.raises(RunError, match="another dse search is working"):
+        search(settings(tmp_path), Watcher())
+
+
+def test_a_failed_trial_has_its_reason_and_the_run_goes_on(tmp_path: Path) -> None:
+    text = TINY.replace("training: {", "training: {l2: 1.0, learning_rate: 10.0, optimizer: sgd, schedule: constant, ")
+    wild = parse_space(text.replace("batch_size: 200", "batch_size: 20"), "wild.yaml")
+    watcher = Watcher()
+    summary = search(settings(tmp_path, space=wild, trials=2), watcher)
+    assert summary.count("failed") == 2
+    assert all("the loss became" in record.reason for record in watcher.records)
+    assert not summary.front()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(MemoryError(), "out of memory"), (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero")],
+)
+def test_any_error_of_a_trial_is_a_failed_trial(
+    error: Exception, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise error
+
+    import dse.pipeline
+
+    monkeypatch.setattr(dse.pipeline, "train", broken)
+    summary = search(settings(tmp_path, trials=1), Watcher())
+    assert summary.count("failed") == 1
+    assert reason in next(r.reason for r in summary.records if r.outcome == "failed")
+
+
+def test_an_interrupted_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the first epoch: the trial stays open, and the same command finishes it under its own number."""
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "perform", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            search(settings(tmp_path), Watcher())
+    assert load_summary(tmp_path).count("running") == 1
+    watcher = Watcher()
+    summary = search(settings(tmp_path), watcher)
+    assert watcher.notes == ["taking up 1 trial(s) that were interrupted"]
+    assert summary.count("running") == 0
+    assert summary.records[0].outcome == "complete"
+    assert summary.count("complete") == 3
+
+
+def test_killed_between_record_and_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record is written but the trial is still open: it is closed, not trained again."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "_finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            search(settings(tmp_path, trials=1), Watcher())
+    watcher = Watcher()
+    summary = search(settings(tmp_path, trials=1), watcher)
+    assert summary.count("complete") == 1
+    assert summary.count("running") == 0
+    assert not watcher.epochs
+
+
+def test_a_timeout_starts_nothing_new(tmp_path: Path) -> None:
+    watcher = Watcher()
+    summary = search(settings(tmp_path, trials=50, timeout=0.0), watcher)
+    assert summary.count("complete") == 0
+    assert watcher.notes == ["the time is over"]
+
+
+def test_an_unknown_explorer_names_the_nearest(tmp_path: Path) -> None:
+    space = parse_space(TINY, "tiny.yaml")
+    with pytest.raises(UnknownNameError, match="did you mean 'optuna:tpe'"):
+        make_explorer("optuna:tpee", Study.in_folder(tmp_path, ["accuracy"]), space, Defaults(), 0, lambda c: True)
+
+
+@pytest.mark.parametrize("explorer", EXPLORERS)
+def test_explorers_stay_in_the_space_and_follow_their_seed(explorer: str, tmp_path: Path) -> None:
+    space = parse_space(TINY, "tiny.yaml")
+
+    def ids(folder: str, seed: int) -> list[str]:
+        (tmp_path / folder).mkdir()
+        study = Study.in_folder(tmp_path / folder, ["accuracy", "params"], population=4)
+        proposer = make_explorer(explorer, study, space, Defaults(), seed, lambda candidate: True)
+        found = []
+        for index in range(8):
+            proposal = proposer.propose()
+            assert proposal.candidate is not None
+            assert space.from_assignment(study.records()[proposal.number].params).id == proposal.candidate.id
+            found.append(proposal.candidate.id)
+            values = {"accuracy": 0.1 * index, "params": 10.0 * index}
+            if index % 3 == 0:
+                study.tell_infeasible(proposal.number, values, {"params": 0.5}, "params 5 > 1")
+            elif index % 3 == 1:
+                study.tell_failed(proposal.number, "no reason")
+            else:
+                study.tell_complete(proposal.number, values, {"params": -0.5})
+        return found
+
+    assert ids("a", 1) == ids("b", 1)
+    assert ids("c", 2) != ids("d", 3)
+
+
+def test_infeasible_is_no_part_of_optunas_front(tmp_path: Path) -> None:
+    study = Study.in_folder(tmp_path, ["accuracy", "params"])
+    explorer = make_explorer("random", study, parse_space(TINY, "t"), Defaults(), 0, lambda candidate: True)
+    good, bad = explorer.propose(), explorer.propose()
+    study.tell_complete(good.number, {"accuracy": 0.5, "params": 100.0}, {"params": -0.1})
+    study.tell_infeasible(bad.number, {"params": 1.0}, {"params": 0.3}, "params too many")
+    assert [trial.number for trial in study.study.best_trials] == [good.number]
