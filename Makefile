@@ -33,7 +33,7 @@ types: $(READY) ## mypy, strict
 
 demo: $(READY) ## the main job on the bundled images, in ten minutes at most
 	$(BIN)/dse search --space cmv3.yaml --board imxrt1060 --max-macs 5M --data sample \
-		--explorer random --trials 6 --epochs 12 --timeout 5m --out demo
+		--explorer random --trials 14 --epochs 12 --timeout 5m --out demo
 	@echo "look at demo/plots/front.html; the bundles are in demo/bundles/"
 
 bench: $(READY) ## how fast spaces are sampled and costed

@@ -194,6 +194,8 @@ class RayPool:
 def _knock(address: str) -> None:
     """Raises OSError when nobody listens at host:port; Ray itself would try for minutes and then abort the process."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host in ("127.0.0.1", "localhost"):
+        _only_loopback()
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import keras
 import numpy as np
 import pytest
 
@@ -69,3 +70,21 @@ def _own_data_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DSE_DATA", str(tmp_path_factory.mktemp("data-home")))
         yield
+
+
+def with_plausible_weights(model: keras.Model, seed: int = 0) -> keras.Model:
+    """The model with biases and batch norms as training leaves them: all different.
+
+    Fresh ones are all alike, and the converter stores equal buffers once: the file would be too small.
+    """
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            channels = layer.gamma.shape
+            layer.set_weights(
+                [rng.uniform(0.5, 1.5, channels), *rng.normal(0, 0.3, (2, *channels)), rng.uniform(0.5, 1.5, channels)]
+            )
+        elif getattr(layer, "use_bias", False):
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel, rng.normal(0, 0.3, bias.shape)])
+    return model
