@@ -6,6 +6,7 @@ always include a black and a white one.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,10 @@ def load_weights(candidate: Candidate, weights: Path, for_conversion: bool = Fal
     """The model of a candidate with saved weights. Raises ExportError when they are not its own."""
     model = build_model(candidate.network, for_conversion=for_conversion)
     try:
-        model.load_weights(weights)
-    except (OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # what Keras only warns of would be left at fresh weights
+            model.load_weights(weights)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         raise ExportError(f"{weights}: not the weights of candidate {candidate.id}: {error}") from None
     return model
 
