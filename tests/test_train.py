@@ -72,12 +72,17 @@ def test_a_broken_loss_is_a_reason(sample_data: Data) -> None:
         train(model, sample_data.train.first(1500), wild, seed=0)
 
 
-def test_training_goes_on_from_its_checkpoint(sample_data: Data, tmp_path: Path) -> None:
+def test_training_goes_on_from_its_checkpoint(
+    sample_data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A training that is stopped after two of four epochs and taken up again runs the last two only."""
     candidate = only_candidate(family_space("conv"))
     settings = Training(epochs=4, batch_size=50)
     data = sample_data.train.first(200)
     seen: list[int] = []
+    started: list[int] = []
+    start = Batches.start
+    monkeypatch.setattr(Batches, "start", lambda self, epoch: (started.append(epoch), start(self, epoch))[1])
 
     class Killed(Exception):
         pass
@@ -95,6 +100,7 @@ def test_training_goes_on_from_its_checkpoint(sample_data: Data, tmp_path: Path)
     train(fresh, data, settings, seed=1, checkpoint=tmp_path / "c", report=lambda epoch, _: again.append(epoch))
     assert seen == [1, 2, 3]
     assert again == [3, 4]
+    assert started == [0, 0, 1, 2, 0, 2, 3]  # when made, then epoch by epoch: the order of each is its own
 
     straight = build_model(candidate.network, seed=1)
     train(straight, data, settings, seed=1)
