@@ -137,6 +137,7 @@ class RayPool:
             else:
                 _only_loopback()
                 ray.init(
+                    address="local",  # whatever cluster this machine may be part of
                     num_cpus=max(num_workers, os.cpu_count() or 1),
                     include_dashboard=False,
                     log_to_driver=False,
