@@ -21,7 +21,7 @@ _HOMES = {
     "load_board": "dse.cost",
     "load_task": "dse.tasks",
     "build_model": "dse.build",
-    "load_summary": "dse.run",
+    "load_summary": "dse.run_folder",
 }
 __all__ = [
     "Board",
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dse.build import build_model
     from dse.candidate import Candidate
     from dse.cost import Board, Budget, estimate, load_board
-    from dse.run import load_summary
+    from dse.run_folder import load_summary
     from dse.space import Space, load_space
     from dse.tasks import load_task
 

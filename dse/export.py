@@ -22,7 +22,7 @@ from dse.errors import RunError
 from dse.files import write_atomic
 from dse.pipeline import at_size, predict
 from dse.record import TrialRecord
-from dse.run import bundle_folder, model_folder
+from dse.run_folder import bundle_folder, model_folder
 from dse.runtimes import run_litert, run_tflm
 from dse.statistics import wilson
 from dse.tflite_file import check_deployable

@@ -10,7 +10,7 @@ from typing import Any
 
 from dse.files import write_atomic
 from dse.record import TrialRecord
-from dse.run import front_records
+from dse.summary import front_records
 from dse.units import bytes_text, count_text
 
 PANELS = (

@@ -12,29 +12,26 @@ import platform
 import shutil
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from dse.cost import Board, Budget, CostReport, estimate
 from dse.datasets import Data, load_data
-from dse.errors import FileError, NothingFitsError, RunError
+from dse.errors import NothingFitsError
 from dse.explorers import Explorer, make_explorer
 from dse.feasible import Nearest, find_nearest
 from dse.files import locked, write_atomic
 from dse.frames import trials_frame
-from dse.pareto import front_rows
 from dse.record import TrialRecord
+from dse.run_folder import model_folder, settle
 from dse.space import Defaults, Space
-from dse.strict_yaml import load
-from dse.study import Study, read_study
+from dse.study import Study
+from dse.summary import Summary
 from dse.tasks import Task
 from dse.workers import Event, InlinePool, Job, Pool, RayPool, Setting
 
 PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
-LOCAL = "local.yaml"  # what holds on this machine only, and is no part of the record: where the images are
 UNPRODUCTIVE = 400  # proposals in a row that train nothing, after which the search says so and stops
 
 
@@ -74,33 +71,6 @@ class Face(Protocol):
     def note(self, text: str) -> None: ...
 
 
-@dataclass
-class Summary:
-    """How a run stands."""
-
-    objectives: list[str]
-    records: list[TrialRecord] = field(default_factory=list)
-
-    def count(self, outcome: str) -> int:
-        """How many trials ended so."""
-        return sum(record.outcome == outcome for record in self.records)
-
-    @property
-    def trained(self) -> int:
-        """Trials that count towards `--trials`: those that were trained or failed at it."""
-        return self.count("complete") + self.count("failed")
-
-    def front(self) -> list[TrialRecord]:
-        """Complete trials that no other beats, best accuracy first."""
-        return front_records(self.records, self.objectives)
-
-
-def front_records(records: list[TrialRecord], objectives: list[str]) -> list[TrialRecord]:
-    """The complete trials on the front of these objectives, best first."""
-    complete = [record for record in records if record.outcome == "complete"]
-    return [complete[index] for index in front_rows([record.values for record in complete], objectives)]
-
-
 def search(settings: Settings, face: Face) -> Summary:
     """Runs or continues a search until `trials` are trained or the time is over. Raises RunError, DataError."""
     data = load_data(settings.task, settings.data)
@@ -109,7 +79,7 @@ def search(settings: Settings, face: Face) -> Summary:
     if nearest.excess > 0:
         raise NothingFitsError(nothing_fits(settings, nearest))
     with locked(settings.folder):
-        _settle(settings, data)
+        settle(settings.folder, _description(settings, data), settings.data)
         return _Loop(settings, data, defaults, face).run(nearest)
 
 
@@ -273,16 +243,6 @@ def cost_values(cost: CostReport) -> dict[str, float]:
     return {name: float(getattr(cost, name)) for name in names}
 
 
-def model_folder(run: Path, candidate_id: str) -> Path:
-    """Where a run keeps a trained candidate."""
-    return run / "models" / candidate_id
-
-
-def bundle_folder(run: Path, candidate_id: str) -> Path:
-    """Where the bundle of a candidate lies."""
-    return run / "bundles" / candidate_id
-
-
 def nothing_fits(settings: Settings, nearest: Nearest) -> str:
     """What to say when no candidate fits: the binding limit, the nearest candidate, what it would need."""
     violations = settings.budget.violations(nearest.cost)
@@ -297,33 +257,6 @@ def nothing_fits(settings: Settings, nearest: Nearest) -> str:
         f"  {nearest.candidate.to_json()}",
     ]
     return "\n".join(lines)
-
-
-# -- run.yaml
-
-
-def _settle(settings: Settings, data: Data) -> None:
-    """Writes run.yaml, or compares it with what is asked for now. Raises RunError."""
-    path = settings.folder / "run.yaml"
-    wanted = _description(settings, data)
-    write_atomic(settings.folder / LOCAL, yaml.safe_dump({"data": settings.data}))
-    if not path.exists():
-        if (settings.folder / "study.db").exists():
-            raise RunError(f"{settings.folder}: there is a study.db but no run.yaml; choose another --out")
-        write_atomic(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=110))
-        return
-    found = read_run(settings.folder)
-    for key, value in wanted["settings"].items():
-        if found["settings"].get(key) != value:
-            raise RunError(
-                f"{settings.folder} was made with another {key}: {_short(found['settings'].get(key))}, "
-                f"now {_short(value)}; repeat the first command to go on, or choose another --out"
-            )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) < 80 else text[:77] + "..."
 
 
 def _description(settings: Settings, data: Data) -> dict[str, Any]:
@@ -352,39 +285,3 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in ("dse", *PACKAGES)},
     }
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """run.yaml of a run. Raises RunError when the folder is no run."""
-    path = folder / "run.yaml"
-    if not path.is_file():
-        raise RunError(f"{folder}: no run.yaml, so this is no run; a run is a folder that dse search wrote")
-    try:
-        value = load(path).value
-    except FileError as error:
-        raise RunError(str(error)) from None
-    if not isinstance(value, dict) or not isinstance(value.get("settings"), dict):
-        raise RunError(f"{path}: not the description of a run")
-    return value
-
-
-def load_summary(folder: Path) -> Summary:
-    """How the run in a folder stands. Raises RunError."""
-    run = read_run(folder)
-    return Summary(list(run["settings"]["task"]["objectives"]), read_study(folder))
-
-
-def data_location(folder: Path) -> str | None:
-    """Where the search was told that the images are; None for the default place, or on another machine."""
-    path = folder / LOCAL
-    value = load(path).value if path.is_file() else {}
-    found = value.get("data") if isinstance(value, dict) else None
-    return found if isinstance(found, str) else None
-
-
-def run_task(folder: Path) -> Task:
-    """The task of a run. Raises RunError."""
-    return Task.model_validate(read_run(folder)["settings"]["task"])
-
-
-__all__ = ["Face", "Settings", "Summary", "front_records", "load_summary", "read_run", "search"]

@@ -15,7 +15,8 @@ from dse.explorers import make_explorer
 from dse.feasible import find_nearest
 from dse.files import locked
 from dse.record import TrialRecord
-from dse.run import Settings, load_summary, model_folder, read_run, search
+from dse.run import Settings, search
+from dse.run_folder import load_summary, model_folder, read_run
 from dse.space import Defaults, parse_space
 from dse.study import Study
 from dse.tasks import load_task

@@ -17,10 +17,10 @@ LAYERS = [
     {
         *("errors", "units", "domains", "explorer_names", "files", "statistics", "quiet"),
         *("strict_yaml", "resources", "network", "training", "blocks", "candidate", "space", "tasks", "cost"),
-        *("pareto", "record", "feasible"),
+        *("pareto", "record", "feasible", "summary"),
     },
     {"datasets", "download", "build", "train", "convert", "tflite_file", "runtimes", "tflm_child", "pipeline"},
-    {"study", "explorers", "workers", "frames", "run", "export"},
+    {"study", "explorers", "workers", "frames", "run_folder", "run", "export"},
     {"plots", "cli", "__init__"},
 ]
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")

@@ -15,7 +15,9 @@ import psutil
 import pytest
 
 from dse.errors import RunError
-from dse.run import Summary, load_summary, search
+from dse.run import search
+from dse.run_folder import load_summary
+from dse.summary import Summary
 from tests.test_run import TINY, Watcher, settings
 
 pytestmark = pytest.mark.ray

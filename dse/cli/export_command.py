@@ -45,7 +45,7 @@ def command(
     Example:
       dse export results/cmv3-imxrt1060 --front
     """
-    from dse.run import load_summary
+    from dse.run_folder import load_summary
 
     if not front and not trials:
         raise click.UsageError("give --front, or --trial N")
@@ -71,7 +71,7 @@ def command(
 
 def export_front(run: Path, test_images: int | None = None) -> list[Exported]:
     """Exports the trials on the front that have no bundle yet; returns all bundles of the front."""
-    from dse.run import bundle_folder, load_summary
+    from dse.run_folder import bundle_folder, load_summary
 
     front = load_summary(run).front()
     missing = [record for record in front if not (bundle_folder(run, record.id) / "report.json").is_file()]
@@ -96,7 +96,7 @@ def export_records(
     from dse.cost import Board, load_board
     from dse.datasets import load_data
     from dse.quiet import quiet_tensorflow
-    from dse.run import data_location, read_run, run_task
+    from dse.run_folder import data_location, read_run, run_task
 
     description = read_run(run)
     loaded = load_data(run_task(run), data or data_location(run))

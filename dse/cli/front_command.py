@@ -24,7 +24,7 @@ def command(run: Path, as_json: bool) -> None:
 def print_front(run: Path, as_json: bool) -> None:
     """Prints the front, best accuracy first, and how the other trials ended."""
     from dse.plots import front_data
-    from dse.run import load_summary
+    from dse.run_folder import load_summary
     from dse.units import bytes_text, count_text
 
     summary = load_summary(run)

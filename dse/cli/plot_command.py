@@ -26,7 +26,7 @@ def command(run: Path, out: Path | None) -> None:
 def plot_run(run: Path, out: Path | None = None) -> list[Path]:
     """Writes the plots of a run; returns their paths. Raises RunError when nothing is complete."""
     from dse.plots import front_data, write_plots
-    from dse.run import load_summary, read_run
+    from dse.run_folder import load_summary, read_run
 
     summary, description = load_summary(run), read_run(run)
     if not summary.count("complete"):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from dse.cost import CostReport
     from dse.datasets import Data
     from dse.feasible import Nearest
-    from dse.run import Settings, Summary
+    from dse.run import Settings
+    from dse.summary import Summary
 
 
 def make_face() -> PlainFace:

@@ -1,0 +1,86 @@
+"""The folder of a run: what lies where, and run.yaml, which says what the run is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dse.errors import FileError, RunError
+from dse.files import write_atomic
+from dse.strict_yaml import load
+from dse.study import read_study
+from dse.summary import Summary
+from dse.tasks import Task
+
+LOCAL = "local.yaml"  # what holds on this machine only, and is no part of the record: where the images are
+
+
+def model_folder(run: Path, candidate_id: str) -> Path:
+    """Where a run keeps a trained candidate."""
+    return run / "models" / candidate_id
+
+
+def bundle_folder(run: Path, candidate_id: str) -> Path:
+    """Where the bundle of a candidate lies."""
+    return run / "bundles" / candidate_id
+
+
+def settle(folder: Path, wanted: dict[str, Any], location: str | None) -> None:
+    """Writes run.yaml, or compares its settings with those asked for now. Raises RunError.
+
+    `location` is where the images are on this machine.
+    """
+    path = folder / "run.yaml"
+    write_atomic(folder / LOCAL, yaml.safe_dump({"data": location}))
+    if not path.exists():
+        if (folder / "study.db").exists():
+            raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another --out")
+        write_atomic(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=110))
+        return
+    found = read_run(folder)
+    for key, value in wanted["settings"].items():
+        if found["settings"].get(key) != value:
+            raise RunError(
+                f"{folder} was made with another {key}: {_short(found['settings'].get(key))}, "
+                f"now {_short(value)}; repeat the first command to go on, or choose another --out"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """run.yaml of a run. Raises RunError when the folder is no run."""
+    path = folder / "run.yaml"
+    if not path.is_file():
+        raise RunError(f"{folder}: no run.yaml, so this is no run; a run is a folder that dse search wrote")
+    try:
+        value = load(path).value
+    except FileError as error:
+        raise RunError(str(error)) from None
+    if not isinstance(value, dict) or not isinstance(value.get("settings"), dict):
+        raise RunError(f"{path}: not the description of a run")
+    return value
+
+
+def load_summary(folder: Path) -> Summary:
+    """How the run in a folder stands. Raises RunError."""
+    run = read_run(folder)
+    return Summary(list(run["settings"]["task"]["objectives"]), read_study(folder))
+
+
+def data_location(folder: Path) -> str | None:
+    """Where the search was told that the images are; None for the default place, or on another machine."""
+    path = folder / LOCAL
+    value = load(path).value if path.is_file() else {}
+    found = value.get("data") if isinstance(value, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def run_task(folder: Path) -> Task:
+    """The task of a run. Raises RunError."""
+    return Task.model_validate(read_run(folder)["settings"]["task"])

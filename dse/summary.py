@@ -1,0 +1,35 @@
+"""How a run stands: its trials counted, and its front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dse.pareto import front_rows
+from dse.record import TrialRecord
+
+
+@dataclass
+class Summary:
+    """How a run stands."""
+
+    objectives: list[str]
+    records: list[TrialRecord] = field(default_factory=list)
+
+    def count(self, outcome: str) -> int:
+        """How many trials ended so."""
+        return sum(record.outcome == outcome for record in self.records)
+
+    @property
+    def trained(self) -> int:
+        """Trials that count towards `--trials`: those that were trained or failed at it."""
+        return self.count("complete") + self.count("failed")
+
+    def front(self) -> list[TrialRecord]:
+        """Complete trials that no other beats, best accuracy first."""
+        return front_records(self.records, self.objectives)
+
+
+def front_records(records: list[TrialRecord], objectives: list[str]) -> list[TrialRecord]:
+    """The complete trials on the front of these objectives, best first."""
+    complete = [record for record in records if record.outcome == "complete"]
+    return [complete[index] for index in front_rows([record.values for record in complete], objectives)]
