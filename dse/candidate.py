@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dse.blocks import BLOCKS, Block, divisible
 from dse.blocks.base import RatioOrOff
-from dse.blocks.bneck import squeezed
+from dse.blocks.bneck import canonical_ratio, squeezed
 from dse.errors import DseError, NetworkError
 from dse.network import Activation, Graph, Network, Shape
 from dse.strict_yaml import complaint, path_text
@@ -53,7 +53,8 @@ class Head(BaseModel):
 
     def canonical(self) -> Self:
         """The same head with values without effect at their defaults."""
-        values: dict[str, Any] = {"dropout": float(self.dropout), "squeeze_excite": float(self.squeeze_excite)}
+        values: dict[str, Any] = {"dropout": float(self.dropout)}
+        values["squeeze_excite"] = canonical_ratio(self.channels, self.squeeze_excite)
         if not self.channels:
             values["squeeze_excite"] = 0.0
         if not self.channels or not self.squeeze_excite:
@@ -99,9 +100,9 @@ class Candidate:
         x, canonical = "input", []
         for index, block in enumerate(blocks):
             with graph.at(layer_prefix(index, block)):
-                canonical.append(block.canonical(graph.shapes[x]))
+                canonical.append(_within_limits(block.canonical(graph.shapes[x]), graph.where))
                 x = canonical[-1].lower(graph, x)
-        head = head.canonical()
+        head = _within_limits(head.canonical(), "head")
         candidate = cls(input_shape, classes, tuple(canonical), head, training)
         with graph.at("head"):
             head.lower(graph, x, classes)
@@ -114,7 +115,8 @@ class Candidate:
         return Candidate.make(self.input_shape, self.classes, self.blocks, self.head, self.training).network
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data; values at their defaults are left out, so that a new setting does not change old ids."""
+        """Plain data. A block's and the head's values at their defaults are left out, so that a new key does not change
+        old ids; training settings are all written out."""
         return {
             "input": list(self.input_shape),
             "classes": self.classes,
@@ -137,7 +139,7 @@ class Candidate:
         """The candidate in `text`. Raises DseError when it is none."""
         try:
             return cls.from_dict(json.loads(text))
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DseError(f"not a candidate: {error}") from None
 
     @classmethod
@@ -157,7 +159,7 @@ class Candidate:
         for index, entry in enumerate(data["blocks"]):
             values = dict(entry) if isinstance(entry, dict) else {}
             kind = values.pop("block", None)
-            if kind not in BLOCKS:
+            if not isinstance(kind, str) or kind not in BLOCKS:
                 raise DseError(f"not a candidate: blocks[{index}]: unknown block {kind!r}")
             blocks.append(_checked(BLOCKS[kind], values, f"blocks[{index}]"))
         head = _checked(Head, data["head"], "head")
@@ -174,6 +176,15 @@ def block_index(error: NetworkError) -> int | None:
     """The index of the block that an error of `Candidate.make` points at; None for the head."""
     place = error.where.split("_")[0]
     return int(place[1:]) if place[:1] == "b" and place[1:].isdigit() else None
+
+
+def _within_limits(model: ModelT, where: str) -> ModelT:
+    """The same values, when a candidate may hold them: width and expansion can lead beyond. Raises NetworkError."""
+    try:
+        return type(model).model_validate(model.model_dump())
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise NetworkError(where, f"{path_text(first['loc'])}: {complaint(type(model), first)}") from None
 
 
 def _checked(model: type[ModelT], values: Any, where: str) -> ModelT:

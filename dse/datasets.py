@@ -56,6 +56,7 @@ CIFAR = {
 }  # fmt: skip
 IMAGE_VALUES = 32 * 32 * 3
 TEST_RECORDS = 10_000
+ORIGIN = "origin.txt"  # beside images in the binary layout that are not the official ones: what they are
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,6 @@ class Data:
     validation: Images
     test: Images
     source: str
-    redistributable: bool
     digest: str
 
     @property
@@ -104,11 +104,10 @@ def load_data(task: Task, location: str | None = None) -> Data:
     """
     if task.dataset in CIFAR:
         classes, train, test, source = _cifar(task.dataset, location)
-        shared = True
     else:
-        folder = Path(location or task.dataset)
-        classes, train, test, source = read_folders(folder, task.image_size)
-        shared = False
+        if not location:
+            raise DataError(f"task {task.task}: say with --data where the images are")
+        classes, train, test, source = read_folders(Path(location), task.image_size)
     if task.image_size and train.images.shape[1] != task.image_size:
         train, test = _resized(train, task.image_size), _resized(test, task.image_size)
     kept, held_out = split_off(train.labels, task.validation)
@@ -121,7 +120,6 @@ def load_data(task: Task, location: str | None = None) -> Data:
         Images(train.images[held_out], train.labels[held_out]),
         test,
         source,
-        shared,
         digest.hexdigest(),
     )
 
@@ -150,7 +148,8 @@ def read_cifar(folder: Path, layout: CifarLayout) -> tuple[tuple[str, ...], Imag
     missing = [name for name in layout.files if not (folder / name).is_file()]
     if missing:
         raise DataError(f"{folder}: not the official binary layout: {', '.join(missing)} missing")
-    names = tuple((folder / layout.names).read_text(encoding="utf-8")[:10_000].split())
+    text = (folder / layout.names).read_text(encoding="utf-8", errors="replace")[:10_000]
+    names = tuple(name.strip() for name in text.splitlines() if name.strip())
     train = [_records(folder / name, layout, layout.records, len(names)) for name in layout.train]
     images = Images(np.concatenate([t.images for t in train]), np.concatenate([t.labels for t in train]))
     return names, images, _records(folder / layout.test, layout, TEST_RECORDS, len(names))
@@ -195,16 +194,21 @@ def _cifar(name: str, location: str | None) -> tuple[tuple[str, ...], Images, Im
         inside = folder / layout.folder
         if inside.is_dir() or (folder / layout.test).is_file():
             folder = inside if inside.is_dir() else folder
-            return *read_cifar(folder, layout), f"{name} in {folder.name}"
+            return *read_cifar(folder, layout), _source(name, folder)
         if (folder / "train").is_dir():
             return read_folders(folder, 32)
         raise DataError(f"{folder}: neither {layout.folder} nor train/<class>/* and test/<class>/*")
     folder = data_home() / layout.folder
     if folder.is_dir():
-        return *read_cifar(folder, layout), f"{name} in {folder.name}"
+        return *read_cifar(folder, layout), _source(name, folder)
     if name == "cifar10":
         return *read_sample(), "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)"
     raise DataError(f"no {name} in {data_home()}; get it with: dse data get {name}")
+
+
+def _source(name: str, folder: Path) -> str:
+    origin = folder / ORIGIN
+    return origin.read_text(encoding="utf-8")[:200].strip() if origin.is_file() else f"{name} in {folder.name}"
 
 
 def read_folders(folder: Path, size: int | None) -> tuple[tuple[str, ...], Images, Images, str]:
@@ -212,10 +216,10 @@ def read_folders(folder: Path, size: int | None) -> tuple[tuple[str, ...], Image
     for part in ("train", "test"):
         if not (folder / part).is_dir():
             raise DataError(f"{folder}: expected train/<class>/* and test/<class>/*, found no {part}/")
-    classes = tuple(sorted(p.name for p in (folder / "train").iterdir() if p.is_dir()))
+    classes = tuple(sorted(_class_folders(folder / "train")))
     if len(classes) < 2:
         raise DataError(f"{folder / 'train'}: expected a folder per class and at least two, found {len(classes)}")
-    unknown = sorted({p.name for p in (folder / "test").iterdir() if p.is_dir()} - set(classes))
+    unknown = sorted(_class_folders(folder / "test") - set(classes))
     if unknown:
         raise DataError(f"{folder / 'test'}: class {unknown[0]!r} is not in train/")
     files = {part: _image_files(folder / part, classes) for part in ("train", "test")}
@@ -223,6 +227,11 @@ def read_folders(folder: Path, size: int | None) -> tuple[tuple[str, ...], Image
         size = min(_image_size(files["train"][0][0]), LARGEST_DEFAULT_SIZE)
     train, test = (_read_images(files[part], size) for part in ("train", "test"))
     return classes, train, test, f"images in {folder.name}/, {size}x{size}"
+
+
+def _class_folders(folder: Path) -> set[str]:
+    """Names of the folders inside; hidden ones, such as a notebook's checkpoints, are no classes."""
+    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
 
 
 def _image_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
@@ -234,6 +243,9 @@ def _image_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int
     ]
     if not files:
         raise DataError(f"{folder}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    empty = set(classes) - {classes[label] for _, label in files}
+    if empty and folder.name == "train":
+        raise DataError(f"{folder / min(empty)}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     if len(files) > MAX_IMAGES:
         raise DataError(f"{folder}: more than {MAX_IMAGES} images")
     return files
@@ -245,7 +257,7 @@ def _image_size(path: Path) -> int:
     try:
         with Image.open(path) as image:
             return int(min(image.size))
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image ({error})") from None
 
 
@@ -282,7 +294,12 @@ def resize(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def write_cifar(folder: Path, layout: CifarLayout, classes: tuple[str, ...], train: Images, test: Images) -> None:
-    """Writes images in the official binary layout (a coarse label, where the layout has one, is 0)."""
+    """Writes images in the official binary layout (a coarse label, where the layout has one, is 0).
+
+    Raises DataError for more classes than a byte can number.
+    """
+    if len(classes) > 256:
+        raise DataError(f"{len(classes)} classes; the binary layout has room for 256. Use the folder as --task instead")
     folder.mkdir(parents=True, exist_ok=True)
 
     def save(name: str, part: Images) -> None:

@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from dse.datasets import CIFAR, CifarLayout, data_home, read_cifar, read_folders, write_cifar
+from dse.datasets import CIFAR, ORIGIN, CifarLayout, data_home, read_cifar, read_folders, write_cifar
 from dse.errors import DataError, UnknownNameError
 
 # The authors' own page: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html
@@ -40,6 +40,7 @@ def get_data(name: str, source: str | None = None) -> Path:
             _unpack(_download(layout), layout, incoming)
         elif Path(source).is_file():
             _unpack(Path(source), layout, incoming)
+            check_md5(Path(source), layout)
         else:
             _convert(Path(source), layout, incoming)
         read_cifar(incoming, layout)
@@ -62,11 +63,19 @@ def _download(layout: CifarLayout) -> Path:
                 total = int(response.headers.get("Content-Length") or 0) + (have if goes_on else 0)
                 _receive(response, part, have if goes_on else 0, total)
         except (urllib.error.URLError, OSError) as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code == 416:  # nothing is left to fetch
+                part.rename(path)
+                return _checked(path, layout)
             raise DataError(
                 f"{HOME + layout.archive}: {error}; the same command goes on. "
                 f"With the archive at hand: dse data get ... --from {layout.archive}"
             ) from None
         part.rename(path)
+    return _checked(path, layout)
+
+
+def _checked(path: Path, layout: CifarLayout) -> Path:
+    """The archive, or no archive: a wrong one is removed, so that the next call fetches it anew."""
     try:
         check_md5(path, layout)
     except DataError:
@@ -140,5 +149,6 @@ def _convert(source: Path, layout: CifarLayout, target: Path) -> None:
         raise DataError(
             f"{source}: expected {layout.archive}, a folder {layout.folder}, or train/<class>/* and test/<class>/*"
         )
-    classes, train, test, _ = read_folders(source, 32)
+    classes, train, test, origin = read_folders(source, 32)
     write_cifar(target, layout, classes, train, test)
+    (target / ORIGIN).write_text(origin + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ DseError                 one message; the command line prints it and exits with 
 ├── NetworkError         these values describe no network (stride below 1x1, groups that do not divide)
 ├── DataError            images are missing, incomplete or not in a known layout
 ├── TrialError           this candidate could not be finished: recorded as failed, the run goes on
+│   └── TornCheckpointError  a checkpoint was cut off while it was written
 ├── ExportError          a file that would not run on the device is refused
 └── RunError             nothing sensible can follow: the run stops
     └── NothingFitsError no candidate of the space fits the budget (exit code 3)
@@ -62,6 +63,10 @@ class DataError(DseError):
 
 class TrialError(DseError):
     """A candidate could not be finished; the message is the recorded reason."""
+
+
+class TornCheckpointError(TrialError):
+    """A checkpoint was cut off while it was written: the training has to begin anew."""
 
 
 class ExportError(DseError):

@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dse.convert import calibration_set, for_conversion, load_weights, to_float_file, to_int8
+from dse.convert import CALIBRATION_IMAGES, calibration_set, for_conversion, load_weights, to_float_file, to_int8
 from dse.cost import Board, Budget, estimate
 from dse.datasets import Data
 from dse.errors import RunError
@@ -61,7 +61,7 @@ def export(
     trained = load_weights(candidate, weights)
     fixed = for_conversion(candidate, trained)
     size = candidate.input_shape[0]
-    int8 = to_int8(fixed, calibration_set(at_size(data.train, size)))
+    int8 = to_int8(fixed, calibration_set(at_size(data.train.first(CALIBRATION_IMAGES), size)))
     file = check_deployable(int8)
     test = at_size(data.test.first(test_images), size)
     note(f"trial {record.number}: running {len(test):,} test images on LiteRT")
@@ -70,6 +70,7 @@ def export(
     tflm = run_tflm(int8, test.images)
     classes = {"float": predict(trained, test), "litert_int8": litert.argmax(1), "tflm_int8": tflm.logits.argmax(1)}
     cost = estimate(candidate.network)
+    measured = replace(cost, arena_head_bytes=tflm.head_bytes, arena_tail_bytes=tflm.tail_bytes, flash_bytes=len(int8))
     report = {
         "candidate": candidate.id,
         "trial": record.number,
@@ -87,12 +88,13 @@ def export(
         "same_logits_litert_and_tflm": float(np.mean(np.all(litert == tflm.logits, axis=1))),
         "validation": {name: value for name, value in record.values.items() if name.startswith("accuracy")},
         "test_images": len(test),
+        "partial": len(test) < len(data.test),
         "input": {"shape": list(candidate.input_shape), "scale": 1 / 255, "zero_point": -128, "feed": "pixel - 128"},
         "classes": list(data.classes),
         "data": {"source": data.source, "sha256": data.digest},
         "fits": {
             board.name: {
-                "fits": not (over := Budget.of_board(board).exceeded_by(cost)),
+                "fits": not (over := Budget.of_board(board).exceeded_by(measured)),
                 "over": over,
                 "arena_bytes": board.arena_bytes,
                 "model_bytes": board.model_bytes,

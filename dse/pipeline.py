@@ -5,6 +5,7 @@ The cost gate has been passed before; see `run.py`. A candidate that cannot be f
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +17,7 @@ from dse.build import build_model
 from dse.candidate import Candidate
 from dse.convert import calibration_set, for_conversion, to_int8
 from dse.datasets import Data, Images, resize
-from dse.errors import ExportError, TrialError
+from dse.errors import ExportError, TornCheckpointError, TrialError
 from dse.record import TrialResult
 from dse.runtimes import run_litert
 from dse.tflite_file import check_deployable
@@ -40,10 +41,19 @@ def run_trial(
     training, validation = at_size(data.train, size), at_size(data.validation, size)
     try:
         keras.backend.clear_session()
-        model = build_model(candidate.network, seed=seed, l2=candidate.training.l2)
-        history = train(
-            model, training, candidate.training, seed=seed, validation=validation, checkpoint=checkpoint, report=report
-        )
+
+        def trained() -> tuple[keras.Model, dict[str, list[float]]]:
+            model = build_model(candidate.network, seed=seed, l2=candidate.training.l2)
+            settings = candidate.training
+            return model, train(
+                model, training, settings, seed=seed, validation=validation, checkpoint=checkpoint, report=report
+            )
+
+        try:
+            model, history = trained()
+        except TornCheckpointError:
+            shutil.rmtree(checkpoint or "")
+            model, history = trained()
         accuracy_float = float(np.mean(predict(model, validation) == validation.labels))
         accuracy_int8 = None
         if accuracy == "int8":

@@ -41,6 +41,6 @@ class TrialResult:
 
     accuracy_float: float
     accuracy_int8: float | None
-    history: dict[str, list[float]]  # loss, accuracy, val_loss, val_accuracy after every epoch
+    history: dict[str, list[float]]  # loss, accuracy, val_loss, val_accuracy of the epochs since the last resume
     seconds: float
     weights: bytes

@@ -98,31 +98,29 @@ class _Loop:
         self.waiting: deque[TrialRecord] = deque(self.study.interrupted())
         self.running: dict[int, TrialRecord] = {}
         self.unproductive = 0
+        self.said: set[str] = set()
+        self.deadline = None if settings.timeout is None else time.monotonic() + settings.timeout
         self.summary = Summary(list(settings.task.objectives), self.study.records())
 
     def run(self, nearest: Nearest) -> Summary:
         self.face.began(self.settings, self.data, nearest, self.summary.trained)
         if self.waiting:
             self.face.note(f"taking up {len(self.waiting)} trial(s) that were interrupted")
-        if self.summary.trained >= self.settings.trials and not self.waiting:
-            return self.summary
-        deadline = None if self.settings.timeout is None else time.monotonic() + self.settings.timeout
+        try:
+            if self.summary.trained < self.settings.trials or self.waiting:
+                self._train()
+        finally:
+            write_atomic(self.settings.folder / "trials.csv", trials_frame(self.study.records()).to_csv(index=False))
+        return self.summary
+
+    def _train(self) -> None:
         pool = self._pool()
         try:
-            while True:
-                if deadline is not None and time.monotonic() > deadline:
-                    self.waiting.clear()
-                    if not self.running:
-                        self.face.note("the time is over")
-                        break
-                elif not self._fill(pool) and not self.running:
-                    break
+            while self._fill(pool) or self.running:
                 for event in pool.wait(0.5):
                     self._handle(event)
         finally:
             pool.close()
-            write_atomic(self.settings.folder / "trials.csv", trials_frame(self.study.records()).to_csv(index=False))
-        return self.summary
 
     def _pool(self) -> Pool:
         workers = self.settings.workers
@@ -137,18 +135,26 @@ class _Loop:
     def _fill(self, pool: Pool) -> bool:
         """Gives every free worker a trial; False when no more are wanted or found."""
         while pool.free():
+            if self.deadline is not None and time.monotonic() > self.deadline:
+                self._say_once("the time is over: no new trial starts")
+                return False
             if self.waiting:
                 self._admit(pool, self.waiting.popleft())
             elif self.summary.trained + len(self.running) >= self.settings.trials:
                 return False
             elif self.unproductive >= UNPRODUCTIVE:
-                self.face.note(
+                self._say_once(
                     f"the last {UNPRODUCTIVE} proposals were all known or too large: the space seems exhausted"
                 )
                 return False
             else:
                 self._propose(pool)
         return True
+
+    def _say_once(self, text: str) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            self.face.note(text)
 
     def _propose(self, pool: Pool) -> None:
         proposal = self.explorer.propose()
@@ -164,7 +170,7 @@ class _Loop:
         assert record.candidate is not None
         cost = estimate(record.candidate.network)
         violations = self.settings.budget.violations(cost)
-        same = [r for r in self.summary.records if r.id == record.id and r.outcome == "complete"]
+        same = [r for r in self.summary.records if r.id == record.id and r.outcome in ("complete", "failed")]
         self.unproductive += 1
         if reasons := self.settings.budget.exceeded_by(cost):
             self.study.tell_infeasible(record.number, cost_values(cost), violations, "; ".join(reasons))

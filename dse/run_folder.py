@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from dse.errors import FileError, RunError
 from dse.files import write_atomic
@@ -33,19 +34,34 @@ def settle(folder: Path, wanted: dict[str, Any], location: str | None) -> None:
     `location` is where the images are on this machine.
     """
     path = folder / "run.yaml"
-    write_atomic(folder / LOCAL, yaml.safe_dump({"data": location}))
     if not path.exists():
         if (folder / "study.db").exists():
             raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another --out")
         write_atomic(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=110))
-        return
-    found = read_run(folder)
-    for key, value in wanted["settings"].items():
-        if found["settings"].get(key) != value:
+    _compare(folder, wanted)
+    if location not in (None, "sample"):
+        location = str(Path(str(location)).resolve())
+    write_atomic(folder / LOCAL, yaml.safe_dump({"data": location}))
+
+
+def _compare(folder: Path, wanted: dict[str, Any]) -> None:
+    """Raises RunError, with the first setting that differs."""
+    found, asked = _flat(read_run(folder)["settings"]), _flat(wanted["settings"])
+    for key in [*asked, *found]:
+        if found.get(key) != asked.get(key):
+            what = "images (data_sha256)" if key == "data_sha256" else key
             raise RunError(
-                f"{folder} was made with another {key}: {_short(found['settings'].get(key))}, "
-                f"now {_short(value)}; repeat the first command to go on, or choose another --out"
+                f"{folder} was made with another {what}: {_short(found.get(key))}, "
+                f"now {_short(asked.get(key))}; repeat the first command to go on, or choose another --out"
             )
+
+
+def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{before}{key}.") if isinstance(inner, dict) else {f"{before}{key}": inner}
+    return flat
 
 
 def _short(value: Any) -> str:
@@ -62,9 +78,14 @@ def read_run(folder: Path) -> dict[str, Any]:
         value = load(path).value
     except FileError as error:
         raise RunError(str(error)) from None
-    if not isinstance(value, dict) or not isinstance(value.get("settings"), dict):
+    try:
+        Task.model_validate(value["settings"]["task"])
+        complete = {"board", "space", "data_sha256"} <= set(value["settings"]) and "source" in value["data"]
+    except (TypeError, KeyError, ValidationError):
+        complete = False
+    if not complete:
         raise RunError(f"{path}: not the description of a run")
-    return value
+    return dict(value)
 
 
 def load_summary(folder: Path) -> Summary:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,10 @@ class Space:
             if key not in self.tree:
                 raise document.error((), f"missing key {key!r}")
         self.name: str = self._text("space")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,63}", self.name):
+            raise document.error(
+                ("space",), f"came {show(self.name)}, expected a name of letters, digits, '.', '_', '-'"
+            )
         self.about: str = self._text("about") if "about" in self.tree else ""
         self.digest = hashlib.sha256(document.text.encode()).hexdigest()
         self._stages: list[tuple[Path_, dict[str, Any]]] = []
@@ -153,7 +158,7 @@ class Space:
         checker.simple(("resolution",), self.tree.get("resolution", 32), int, 8, 1024)
         checker.simple(("width",), self.tree.get("width", 1.0), float, 0.05, 8.0)
         divisor = self.tree.get("width_divisor", 8)
-        if not isinstance(divisor, int) or not 1 <= divisor <= 64:
+        if type(divisor) is not int or not 1 <= divisor <= 64:
             raise self.document.error(("width_divisor",), f"came {show(divisor)}, expected a whole number 1 to 64")
         for path, stage in self._stages:
             checker.stage(path, stage)
@@ -161,11 +166,17 @@ class Space:
         checker.model(("training",), self.tree.get("training", {}), Training)
         self.domains = checker.domains
         rng = np.random.default_rng(0)
-        for _ in range(CHECKED_SAMPLES if self.domains else 1):
+        samples = CHECKED_SAMPLES if self.domains else 1
+        problems = []
+        for _ in range(samples):
             try:
                 self.sample(rng)
             except NetworkError as error:
-                raise self._locate(error) from None
+                problems.append(error)
+        # One that is impossible is dropped by a search like one that is too large; if all are, the file is wrong.
+        self.impossible = len(problems) / samples
+        if len(problems) == samples:
+            raise self._locate(problems[0])
 
     def _locate(self, error: NetworkError) -> FileError:
         """The same complaint with the line at which the stage stands."""
@@ -285,7 +296,7 @@ class _Reading:
         name, own = (family, {}) if isinstance(family, str) else next(iter(family.items()))
         repeats = self.value((*path, "repeats"), stage.get("repeats", 1))
         scaled = self.value((*path, "scaled"), stage.get("scaled", True))
-        values = {key: value for key, value in stage.items() if key not in STAGE_KEYS}
+        values = {key: value for key, value in stage.items() if key not in STAGE_KEYS and key not in (own or {})}
         chosen = self.mapping(path, values) | self.mapping((*path, "block", name), own or {})
         block = self.document.check(BLOCKS[name], chosen, path)
         if scaled:

@@ -168,8 +168,8 @@ class _Reader:
             return [self.read(child, (*path, index)) for index, child in enumerate(node.value)]
         try:
             return self.scalars.construct_object(node)
-        except ValueError as error:
-            raise FileError(self.file, line, path_text(path), str(error)) from None
+        except (ValueError, KeyError, IndexError, AttributeError):  # an explicit tag that the text does not fit
+            raise FileError(self.file, line, path_text(path), f"{show(node.value)} is no {node.tag[-20:]}") from None
 
     def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         result: dict[str, Any] = {}

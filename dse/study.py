@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.candidate import Candidate
@@ -63,7 +64,7 @@ class Study:
     @classmethod
     def in_folder(cls, folder: Path, objectives: list[str], population: int = 16) -> Study:
         """The study in results/<name>/study.db."""
-        return cls(f"sqlite:///{folder / 'study.db'}", objectives, population)
+        return cls(sqlite_url(folder), objectives, population)
 
     # -- proposing
 
@@ -163,20 +164,27 @@ class Study:
     def interrupted(self) -> Iterator[TrialRecord]:
         """Trials that a killed process left running, to be taken up again; those already known to have ended, or
         that never became a candidate, are closed here."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
             ending = trial.user_attrs.get("ending")
             if ending:
                 self._finish(trial.number, ending["outcome"], ending["values"])
+            elif trial.state == TrialState.WAITING:
+                self.study.tell(trial.number, state=TrialState.FAIL)
             elif "candidate" not in trial.user_attrs:
-                self.tell_failed(trial.number, "interrupted before it was a candidate")
+                self.tell_infeasible(trial.number, {}, {}, "interrupted before it was a candidate")
             else:
                 yield _record(trial)
+
+
+def sqlite_url(folder: Path) -> str:
+    """The address of the database in a run's folder, whatever characters its name has."""
+    return sqlalchemy.URL.create("sqlite", database=str(folder / "study.db")).render_as_string()
 
 
 def _record(trial: FrozenTrial) -> TrialRecord:
     attrs = trial.user_attrs
     ending: dict[str, Any] = attrs.get("ending", {})
-    outcome: Outcome = ending.get("outcome", "failed" if trial.state.is_finished() else "running")
+    outcome: Outcome = ending.get("outcome", "infeasible" if trial.state.is_finished() else "running")
     return TrialRecord(
         number=trial.number,
         outcome=outcome,
@@ -207,7 +215,7 @@ def read_study(folder: Path) -> list[TrialRecord]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         # Creating tables here would race with a search that is just creating them.
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}", skip_table_creation=True)
+        storage = optuna.storages.RDBStorage(sqlite_url(folder), skip_table_creation=True)
         study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
     except Exception as error:
         raise RunError(f"{path}: not the study of a run: {error}") from None

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dse.resources import find, shipped
-from dse.strict_yaml import load, parse
+from dse.strict_yaml import load
 from dse.training import Training
 
 FOLDER = "objectives"
+FOLDER_OF_IMAGES: Literal["folder"] = "folder"
 Measure = Literal["accuracy", "params", "macs", "arena_bytes", "flash_bytes"]
 DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
     "accuracy": "maximize",
@@ -33,26 +34,27 @@ class Task(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     task: str
     about: str = ""
-    dataset: str  # cifar10, cifar100, or a folder with train/<class>/* and test/<class>/*
+    dataset: Literal["cifar10", "cifar100", "folder"]  # folder: train/<class>/* and test/<class>/*, given by --data
     image_size: Annotated[int, Field(ge=8, le=512)] | None = None  # None: the size of the images
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the training images held out
     accuracy: Literal["int8", "float"] = "int8"  # measured on the validation images
     objectives: Annotated[list[Measure], Field(min_length=1)] = ["accuracy", "params", "macs", "arena_bytes"]
     training: Training = Training()
 
+    @model_validator(mode="after")
+    def _objectives_once(self) -> Self:
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"objectives: came {self.objectives}, expected every objective once")
+        return self
+
 
 def load_task(name: str) -> Task:
     """The task in a file, a shipped one by its name, or a folder of images. Raises FileError, UnknownNameError."""
     folder = Path(name)
-    if folder.is_dir():
-        return Task(task=folder.resolve().name, about=f"images in {folder}", dataset=str(folder.resolve()))
+    if folder.is_dir() and name not in {path.stem for path in list_tasks()}:
+        # Where the folder lies is no part of the task: its images are told apart by their checksum.
+        return Task(task=folder.resolve().name, about="a folder of images", dataset=FOLDER_OF_IMAGES)
     document = load(find(FOLDER, name))
-    return document.check(Task, document.value)
-
-
-def parse_task(text: str, file: str) -> Task:
-    """The task in `text`. Raises FileError."""
-    document = parse(text, file)
     return document.check(Task, document.value)
 
 

@@ -25,7 +25,6 @@ class TfliteFile:
 
     operators: tuple[str, ...]
     tensors: tuple[tuple[str, str, tuple[int, ...]], ...]
-    num_bytes: int
 
     def counts(self) -> dict[str, int]:
         """How often each operator occurs."""
@@ -49,7 +48,6 @@ def read_tflite(content: bytes) -> TfliteFile:
             else (tensor.name.decode(), type_names[tensor.type], ())
             for tensor in graph.tensors
         ),
-        len(content),
     )
 
 

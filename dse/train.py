@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from dse.datasets import Images
-from dse.errors import TrialError
+from dse.errors import TornCheckpointError, TrialError
 from dse.training import Training
 
 CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion at other sizes
@@ -113,9 +113,11 @@ def train(
     checkpoint: Path | None = None,
     report: EpochReport | None = None,
 ) -> dict[str, list[float]]:
-    """Trains `model` in place; returns loss and accuracy per epoch. Raises TrialError when the loss breaks.
+    """Trains `model` in place; returns loss and accuracy of the epochs that it ran.
 
-    `checkpoint` is a folder: a training that was killed goes on from its last epoch.
+    Raises TrialError when the loss breaks.
+    `checkpoint` is a folder: a training that was killed goes on from its last epoch. Raises TornCheckpointError when
+    what lies there cannot be read.
     """
     keras.utils.set_random_seed(seed)
     batches = Batches(data, training, seed)
@@ -129,7 +131,8 @@ def train(
     callbacks: list[Any] = [watch]
     if checkpoint:
         checkpoint.mkdir(parents=True, exist_ok=True)
-        callbacks.append(keras.callbacks.BackupAndRestore(str(checkpoint)))
+        # Kept until the trial is recorded: a kill after the last epoch must not cost all of them.
+        callbacks.append(_Checkpoint(str(checkpoint), delete_checkpoint=False))
     history = model.fit(
         batches,
         epochs=training.epochs,
@@ -140,10 +143,20 @@ def train(
     )
     if watch.broken is not None:
         raise TrialError(
-            f"the loss became {history.history['loss'][-1]} in epoch {len(history.epoch)}, batch {watch.broken + 1}"
+            f"the loss became {history.history['loss'][-1]} in epoch {batches.epoch + 1}, batch {watch.broken + 1}"
             f" (learning rate {training.learning_rate:g})"
         )
     return {name: [float(v) for v in values] for name, values in history.history.items()}
+
+
+class _Checkpoint(keras.callbacks.BackupAndRestore):
+    """Keras' own backup, which says so when what it finds was cut off while it was written."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        try:
+            super().on_train_begin(logs)
+        except (OSError, ValueError, KeyError) as error:
+            raise TornCheckpointError(f"torn checkpoint: {error}") from None
 
 
 def _loss(training: Training, classes: int) -> Any:

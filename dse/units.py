@@ -70,7 +70,8 @@ def parse_count(text: str) -> int:
     >>> parse_count("200k"), parse_count("1.5M"), parse_count("256KiB")
     (200000, 1500000, 262144)
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip().lower().replace("_", ""))
-    if not match or match[2] not in _FACTORS:
-        raise DseError(f"{text!r} is no amount; expected a number such as 200000, 200k, 1.5M or 256KiB")
-    return round(float(match[1]) * _FACTORS[match[2]])
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]*)", text.strip().lower().replace("_", ""))
+    amount = round(float(match[1]) * _FACTORS[match[2]]) if match and match[2] in _FACTORS else 0
+    if amount < 1:
+        raise DseError(f"{text[:40]!r} is no amount; expected a number such as 200000, 200k, 1.5M or 256KiB")
+    return amount

@@ -166,7 +166,10 @@ class RayPool:
 
     def wait(self, seconds: float) -> list[Event]:
         ready, _ = self.ray.wait(list(self.busy), timeout=seconds) if self.busy else ([], [])
-        events: list[Event] = self.ray.get(self.mailbox.take.remote())
+        try:
+            events: list[Event] = self.ray.get(self.mailbox.take.remote())
+        except self.ray.exceptions.RayError as error:
+            raise RunError(f"Ray was lost ({type(error).__name__}); the same command goes on") from None
         for reference in ready:
             worker, job, attempt = self.busy.pop(reference)
             try:

@@ -22,7 +22,9 @@ FAMILIES = {
     "shuffle": "{groups: 2}",
     "separable": "{activation: relu6}",
     "conv": "{}",
-    "depthwise": "{multiplier: 1}",
+    "depthwise": "{multiplier: 2}",
+    "max_pool": "{kernel: 3}",
+    "avg_pool": "{kernel: 2, padding: valid}",
 }
 
 

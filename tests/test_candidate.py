@@ -29,6 +29,16 @@ def candidate_of(stages: str, rest: str = "") -> Candidate:
         (("- {block: fire, channels: 32, squeeze_ratio: 0.25}", ""), ("- {block: fire, channels: 32, squeeze_channels: 8}", "")),
         # repeats, or the stage written twice
         (("- {block: conv, channels: 8, repeats: 2}", ""), ("- {block: conv, channels: 8}\n- {block: conv, channels: 8}", "")),
+        # two ratios that mean the same channels, in a block and in the head; a window of one has no edge
+        (
+            ("- {block: bneck, channels: 8, expand_channels: 16, squeeze_excite: 0.25}", ""),
+            ("- {block: bneck, channels: 8, expand_channels: 16, squeeze_excite: 0.27}", ""),
+        ),
+        (
+            ("- {block: conv, channels: 8}", "head: {channels: 16, squeeze_excite: 0.25}"),
+            ("- {block: conv, channels: 8}", "head: {channels: 16, squeeze_excite: 0.3}"),
+        ),
+        (("- {block: conv, channels: 8, kernel: 1, padding: valid}", ""), ("- {block: conv, channels: 8, kernel: 1}", "")),
         # values without effect: a bypass around changing channels, a residual at stride 2, a shuffle of one group
         (("- {block: fire, channels: 32, bypass: simple}", ""), ("- {block: fire, channels: 32}", "")),
         (
@@ -100,6 +110,21 @@ def test_json_round_trips(random_candidates: list[Candidate]) -> None:
         assert again.network == candidate.network
 
 
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        ("- {block: conv, channels: 1024}\n- {block: bneck, channels: 8, expansion: 6}", "expand_channels: came 6144"),
+        ("- {block: conv, channels: 1}\n- {block: dpd, channels: 8, expand_channels: 64}", "multiplier: came 64"),
+        ("- {block: conv, channels: 1}\n- {block: sqnxt, channels: 8}", "squeeze: came 2.0"),
+    ],
+)
+def test_what_could_not_be_read_back_is_no_candidate(stages: str, problem: str) -> None:
+    with pytest.raises(DseError) as caught:
+        candidate_of(stages)
+    assert problem in str(caught.value)
+    assert "impossible network" in str(caught.value)
+
+
 def test_the_id_is_stable() -> None:
     """A changed id makes every stored run forget what it has trained: change this only on purpose."""
     assert candidate_of("- {block: conv, channels: 8}").to_json() == (
@@ -116,6 +141,8 @@ def test_the_id_is_stable() -> None:
         ("{", "not a candidate: Expecting property name"),
         ("[]", "expected an object with the keys blocks, classes, head, input, training"),
         ('{"input":[32,32,3],"classes":10,"blocks":[{"block":"cnov"}],"head":{},"training":{}}', "unknown block 'cnov'"),
+        ('{"input":[32,32,3],"classes":10,"blocks":[{"block":[]}],"head":{},"training":{}}', "unknown block []"),
+        ("9" * 5000, "not a candidate"),
         ('{"input":[32,32,3],"classes":10,"blocks":[{"block":"conv"}],"head":{},"training":{}}', "blocks[0].channels: missing key"),
         ('{"input":[32,1e9,3],"classes":10,"blocks":[],"head":{},"training":{}}', "'input' is [height, width, channels]"),
     ],

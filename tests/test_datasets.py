@@ -112,32 +112,40 @@ def make_folders(folder: Path, size: tuple[int, int] = (40, 40)) -> Path:
 def test_a_folder_of_images_is_a_task(tmp_path: Path) -> None:
     folder = make_folders(tmp_path / "pets")
     task = load_task(str(folder))
-    data = load_data(task)
+    data = load_data(task, str(folder))
     assert task.task == "pets"
     assert data.classes == ("cat", "dog")
     assert data.image_shape == (40, 40, 3)
     assert (len(data.train), len(data.validation), len(data.test)) == (10, 2, 6)
-    assert not data.redistributable
-    small = load_data(task.model_copy(update={"image_size": 24}))
+    small = load_data(task.model_copy(update={"image_size": 24}), str(folder))
     assert small.image_shape == (24, 24, 3)
 
 
 def test_large_images_are_resized_unless_the_task_says_otherwise(tmp_path: Path) -> None:
-    assert load_data(load_task(str(make_folders(tmp_path, (300, 200))))).image_shape == (96, 96, 3)
+    folder = str(make_folders(tmp_path, (300, 200)))
+    assert load_data(load_task(folder), folder).image_shape == (96, 96, 3)
 
 
 def test_wrong_folders_say_what_is_expected(tmp_path: Path) -> None:
-    task = Task(task="x", dataset=str(tmp_path))
-    with pytest.raises(DataError, match=r"expected train/<class>/\* and test/<class>/\*, found no train/"):
+    task = Task(task="x", dataset="folder")
+    with pytest.raises(DataError, match="task x: say with --data where the images are"):
         load_data(task)
+    with pytest.raises(DataError, match=r"expected train/<class>/\* and test/<class>/\*, found no train/"):
+        load_data(task, str(tmp_path))
     make_folders(tmp_path)
     (tmp_path / "test" / "cow").mkdir()
     with pytest.raises(DataError, match="class 'cow' is not in train/"):
-        load_data(task)
+        load_data(task, str(tmp_path))
     (tmp_path / "test" / "cow").rmdir()
     (tmp_path / "train" / "cat" / "bad.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"bad.png: not a readable image"):
-        load_data(task)
+        load_data(task, str(tmp_path))
+    (tmp_path / "train" / "cat" / "bad.png").unlink()
+    (tmp_path / "train" / ".ipynb_checkpoints").mkdir()
+    assert load_data(task, str(tmp_path)).classes == ("cat", "dog")
+    (tmp_path / "train" / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: no images"):
+        load_data(task, str(tmp_path))
 
 
 # -- dse data get
@@ -159,7 +167,11 @@ def archive(official: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_from_an_archive(archive: Path, home: Path) -> None:
+def test_from_an_archive(archive: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="checksum"):  # it is not the published one
+        download.get_data("cifar10", str(archive))
+    assert not list(home.iterdir())
+    known_md5(monkeypatch, archive.read_bytes())
     folder = download.get_data("cifar10", str(archive))
     assert folder == home / CIFAR10.folder
     assert sorted(path.name for path in folder.iterdir()) == sorted(CIFAR10.files)
@@ -176,6 +188,7 @@ def test_from_images_per_class(tmp_path: Path, home: Path) -> None:
     classes, train, test = read_cifar(folder, CIFAR10)
     assert classes == ("cat", "dog")
     assert (train.images.shape, len(test)) == ((12, 32, 32, 3), 6)
+    assert load_data(load_task("cifar10")).source == "images in pets/, 32x32"  # not official, and it says so
 
 
 def test_other_sources_are_refused(tmp_path: Path, home: Path) -> None:
@@ -206,6 +219,9 @@ class _Server(http.server.BaseHTTPRequestHandler):
         type(self).ranges.append(asked)
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         body = self.content[start:]
+        if start >= len(self.content):
+            self.send_error(416)
+            return
         self.send_response(206 if asked else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -247,6 +263,25 @@ def test_a_broken_download_goes_on_where_it_stopped(server, home: Path, monkeypa
     assert len(read_cifar(folder, CIFAR10)[2]) == 30
     assert download.get_data("cifar10") == folder  # nothing is fetched again
     assert len(server.ranges) == 2
+
+
+def test_a_download_that_was_complete_but_not_named_is_finished(
+    server, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # type: ignore[no-untyped-def]
+    known_md5(monkeypatch, server.content)
+    home.mkdir()
+    (home / f"{CIFAR10.archive}.part").write_bytes(server.content)
+    assert len(read_cifar(download.get_data("cifar10"), CIFAR10)[2]) == 30
+    assert server.ranges == [f"bytes={len(server.content)}-"]
+
+
+def test_class_names_may_have_spaces_and_there_are_256_at_most(tmp_path: Path) -> None:
+    images = Images(np.zeros((2, 32, 32, 3), np.uint8), np.array([0, 1]))
+    two = dataclasses.replace(CIFAR10, train=("data_batch_1.bin",))
+    write_cifar(tmp_path, two, ("hot dog", "cat"), images, images)
+    assert read_cifar(tmp_path, two)[0] == ("hot dog", "cat")
+    with pytest.raises(DataError, match="300 classes; the binary layout has room for 256"):
+        write_cifar(tmp_path, two, tuple(map(str, range(300))), images, images)
 
 
 def test_a_wrong_checksum_is_refused(server, home: Path) -> None:  # type: ignore[no-untyped-def]

@@ -164,13 +164,17 @@ def test_the_nearest_candidate_is_the_smallest() -> None:
         ({"seed": 1}, "seed"),
         ({"epochs": 2}, "epochs"),
         ({"explorer": "random"}, "explorer"),
-        ({"budget": Budget(params=5000)}, "limits"),
+        ({"budget": Budget(params=5000)}, "limits.params: None, now 5000"),
+        (
+            {"task": load_task("cifar10").model_copy(update={"accuracy": "float", "validation": 0.2})},
+            "task.validation: 0.1, now 0.2",
+        ),
         ({"space": parse_space(TINY.replace("[8, 16, 64]", "[8, 16]"), "t")}, "space_sha256"),
     ],
 )
 def test_another_command_in_the_same_folder_is_refused(change: dict[str, object], what: str, tmp_path: Path) -> None:
     search(settings(tmp_path, trials=1), Watcher())
-    with pytest.raises(RunError, match=f"was made with another {what}: .*choose another --out"):
+    with pytest.raises(RunError, match=f"was made with another {what}.*choose another --out"):
         search(settings(tmp_path, **change), Watcher())
 
 
@@ -184,8 +188,9 @@ def test_a_failed_trial_has_its_reason_and_the_run_goes_on(tmp_path: Path) -> No
     wild = parse_space(text.replace("batch_size: 200", "batch_size: 20"), "wild.yaml")
     watcher = Watcher()
     summary = search(settings(tmp_path, space=wild, trials=2), watcher)
-    assert summary.count("failed") == 2
-    assert all("the loss became" in record.reason for record in watcher.records)
+    failed = [record for record in summary.records if record.outcome == "failed"]
+    assert len({record.id for record in failed}) == len(failed) == 2  # no candidate fails twice
+    assert all("the loss became" in record.reason for record in failed)
     assert not summary.front()
 
 
@@ -239,11 +244,38 @@ def test_killed_between_record_and_tell(tmp_path: Path, monkeypatch: pytest.Monk
     assert not watcher.epochs
 
 
+def test_killed_while_proposing(tmp_path: Path) -> None:
+    """A trial without a candidate, and one that was enqueued only: neither counts as trained or stays open."""
+    search(settings(tmp_path, trials=1), Watcher())
+    study = Study.in_folder(tmp_path, list(load_task("cifar10").objectives))
+    study.study.ask()
+    study.study.enqueue_trial({"stages[0].channels": 8})
+    (tmp_path / "trials.csv").unlink()
+    summary = search(settings(tmp_path, trials=2), Watcher())
+    assert summary.count("running") == 0
+    assert summary.count("complete") == 2
+    assert len((tmp_path / "trials.csv").read_text().splitlines()) == 1 + len(summary.records)
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "what?a %20 name"
+    assert search(settings(folder, trials=1), Watcher()).count("complete") == 1
+    assert load_summary(folder).count("complete") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name]
+
+
+def test_a_damaged_run_yaml_is_one_message(tmp_path: Path) -> None:
+    for text in ("settings: {}", "settings: {task: 5}", "[]", "{", ""):
+        (tmp_path / "run.yaml").write_text(text)
+        with pytest.raises(RunError):
+            load_summary(tmp_path)
+
+
 def test_a_timeout_starts_nothing_new(tmp_path: Path) -> None:
     watcher = Watcher()
     summary = search(settings(tmp_path, trials=50, timeout=0.0), watcher)
     assert summary.count("complete") == 0
-    assert watcher.notes == ["the time is over"]
+    assert watcher.notes == ["the time is over: no new trial starts"]
 
 
 def test_an_unknown_explorer_names_the_nearest(tmp_path: Path) -> None:

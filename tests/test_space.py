@@ -155,6 +155,8 @@ def test_training_settings_can_vary() -> None:
         (TOO_SMALL, "s.yaml:6: stages[3]: impossible network: stride 2 below 1x1"),
         (TOO_NARROW, "s.yaml:4: stages[1]: impossible network: kernel 11x11 of 'conv' is larger than its 7x7 input"),
         ("space: x\nstages:\n  - {block: conv, channels: 8}\ntraining: {optimiser: adam}\n", "unknown key 'optimiser', did you mean 'optimizer'?"),
+        ("space: ../up\nstages: []\n", "s.yaml:1: space: came '../up', expected a name of letters, digits"),
+        (with_block("{block: conv, channels: !!int ''}"), "s.yaml:3: stages[0].channels: '' is no"),
         ("space: [\n", "s.yaml:2: not valid YAML"),
         ("space: x\nwidth: true\nstages:\n  - {block: conv, channels: 8}\n", "width: came True, expected a number from 0.05 to 8.0"),
     ],
@@ -168,6 +170,25 @@ def test_an_unknown_space_names_the_nearest() -> None:
         load_space("cmv2")
     with pytest.raises(FileError, match="no such file"):
         load_space("nowhere/cmv3.yaml")
+
+
+def test_some_impossible_candidates_are_allowed_and_counted() -> None:
+    """Six strides of 1 or 2 on 32x32: only the candidate with all six at 2 is none, one in 64."""
+    space = parse_space(
+        "space: x\nstages:\n" + "  - {block: conv, channels: 8, stride: {choice: [1, 2]}}\n" * 6, "s.yaml"
+    )
+    assert 0 <= space.impossible < 0.1
+    with pytest.raises(NetworkError, match="stride 2 below 1x1"):
+        space.from_assignment(dict.fromkeys(space.domains, 2))
+
+
+def test_a_value_that_a_family_overrides_is_not_asked_for() -> None:
+    space = parse_space(
+        with_block("{block: {choice: [conv: {channels: 8}, separable: {channels: 8}]}, channels: {choice: [8, 16]}}"),
+        "s",
+    )
+    assignment, _ = space.sample(np.random.default_rng(0))
+    assert set(assignment) == {"stages[0].block"} == set(space.domains)
 
 
 @pytest.mark.parametrize("path", list_spaces(), ids=lambda path: path.stem)

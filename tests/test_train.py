@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dse.build import build_model
+from dse.candidate import Candidate
 from dse.datasets import Data
 from dse.errors import TrialError
 from dse.pipeline import run_trial
@@ -106,6 +107,40 @@ def test_training_goes_on_from_its_checkpoint(
     train(straight, data, settings, seed=1)
     for one, other in zip(straight.get_weights(), fresh.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-3)
+
+
+def test_a_torn_checkpoint_begins_anew(sample_data: Data, tmp_path: Path) -> None:
+    """Cut off while it was written: the weights, or the note of the epoch."""
+    candidate = quick_candidate()
+    whole = run_trial(candidate, sample_data, accuracy="float", seed=0, checkpoint=tmp_path / "c")
+    files = [path for path in (tmp_path / "c").iterdir() if path.is_file()]
+    assert len(files) >= 2
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2])
+        again = run_trial(candidate, sample_data, accuracy="float", seed=0, checkpoint=tmp_path / "c")
+        assert again.accuracy_float == pytest.approx(whole.accuracy_float, abs=0.02)
+
+
+def test_a_kill_after_the_last_epoch_costs_no_epoch(sample_data: Data, tmp_path: Path) -> None:
+    candidate = quick_candidate()
+    whole = run_trial(candidate, sample_data, accuracy="float", seed=0, checkpoint=tmp_path / "c")
+    epochs: list[int] = []
+    again = run_trial(
+        candidate,
+        sample_data,
+        accuracy="float",
+        seed=0,
+        checkpoint=tmp_path / "c",
+        report=lambda e, _: epochs.append(e),
+    )
+    assert epochs == []
+    assert again.accuracy_float == whole.accuracy_float
+
+
+def quick_candidate() -> Candidate:
+    small = only_candidate(family_space("conv"))
+    return Candidate.make(small.input_shape, 10, small.blocks, small.head, Training(epochs=2, batch_size=200))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "nadam", "sgd"])

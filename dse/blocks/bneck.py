@@ -46,7 +46,7 @@ class Bneck(Block):
             expansion=None,
             expand_channels=self._expand_channels(in_shape[-1]),
             residual=self.residual and self.keeps_shape(in_shape, self.channels),
-            squeeze_excite=float(self.squeeze_excite),
+            squeeze_excite=canonical_ratio(self._expand_channels(in_shape[-1]) or in_shape[-1], self.squeeze_excite),
             squeeze_excite_bias=self.squeeze_excite_bias or not self.squeeze_excite,
         )
 
@@ -65,4 +65,13 @@ def squeezed(channels: int, ratio: float) -> int:
     >>> squeezed(96, 0.25), squeezed(96, 0.0), squeezed(2, 0.25)
     (24, 0, 1)
     """
-    return max(1, int(channels * ratio)) if ratio else 0
+    return max(1, int(channels * ratio + 1e-9)) if ratio else 0
+
+
+def canonical_ratio(channels: int, ratio: float) -> float:
+    """The ratio that says how many channels there are inside, whatever ratio led to them.
+
+    >>> canonical_ratio(16, 0.27), canonical_ratio(0, 0.25)
+    (0.25, 0.0)
+    """
+    return squeezed(channels, ratio) / channels if channels else 0.0

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from dse.blocks.base import Block, Channels, Groups, Kernel, Multiplier
-from dse.network import Activation, Graph, Padding
+from dse.network import Activation, Graph, Padding, Shape
 
 
-class Conv(Block):
+class Padded(Block):
+    """A block whose window may lie on the map only (valid) or also over its edge (same)."""
+
+    kernel: Kernel = 3
+    padding: Padding = "same"
+
+    def canonical(self, in_shape: Shape) -> Self:
+        return self.replaced(padding="same") if self.kernel == 1 else self  # a window of one has no edge
+
+
+class Conv(Padded):
     """Convolution, batch norm, activation."""
 
     kind: ClassVar[str] = "conv"
     channels: Channels
-    kernel: Kernel = 3
     groups: Groups = 1
-    padding: Padding = "same"
     activation: Activation = "relu"
     batch_norm: bool = True
 
@@ -26,14 +34,12 @@ class Conv(Block):
         )  # fmt: skip
 
 
-class Depthwise(Block):
+class Depthwise(Padded):
     """Depthwise convolution, batch norm, activation."""
 
     kind: ClassVar[str] = "depthwise"
     width_fields: ClassVar[tuple[str, ...]] = ()
-    kernel: Kernel = 3
     multiplier: Multiplier = 1
-    padding: Padding = "same"
     activation: Activation = "relu"
     batch_norm: bool = True
 
@@ -56,13 +62,12 @@ class Separable(Block):
         return graph.conv(y, "pointwise", self.channels, activation=self.activation)
 
 
-class MaxPooling(Block):
+class MaxPooling(Padded):
     """Max pooling."""
 
     kind: ClassVar[str] = "max_pool"
     width_fields: ClassVar[tuple[str, ...]] = ()
     kernel: Kernel = 2
-    padding: Padding = "same"
 
     def lower(self, graph: Graph, x: str) -> str:
         return graph.max_pool(x, "pool", self.kernel, self.stride, self.padding)

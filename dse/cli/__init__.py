@@ -78,4 +78,9 @@ def main() -> None:
     except BrokenPipeError:
         code = 1
         sys.stderr.close()
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"dse: {str(error.filename)[:200]}: {error.strerror}", err=True)
+        code = 2
     sys.exit(code if isinstance(code, int) else 0)

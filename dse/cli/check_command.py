@@ -55,4 +55,5 @@ def check(name: str) -> str:
     space = load_space(name)
     size = space.size()
     count = "without end" if math.isinf(size) else f"{size:,.0f}" if size < 1e6 else f"{size:.1e}"
-    return f"space {space.name}: {len(space.domains)} open values, {count} combinations"
+    impossible = f"; {space.impossible:.0%} of its candidates are no network at 32x32" if space.impossible else ""
+    return f"space {space.name}: {len(space.domains)} open values, {count} combinations{impossible}"

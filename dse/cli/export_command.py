@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.errors import RunError
+from dse.errors import ExportError, RunError
 
 if TYPE_CHECKING:
     from dse.export import Exported
@@ -74,7 +74,7 @@ def export_front(run: Path, test_images: int | None = None) -> list[Exported]:
     from dse.run_folder import bundle_folder, load_summary
 
     front = load_summary(run).front()
-    missing = [record for record in front if not (bundle_folder(run, record.id) / "report.json").is_file()]
+    missing = [record for record in front if not _is_exported(bundle_folder(run, record.id), test_images)]
     export_records(run, missing, (), None, None, test_images)
     from dse.export import Exported
 
@@ -111,8 +111,27 @@ def export_records(
     quiet_tensorflow()
     from dse.export import export
 
-    note = lambda text: click.echo(text, err=True)  # noqa: E731
-    return [
-        export(run, record, loaded, named, folder=out / record.id if out else None, test_images=test_images, note=note)
-        for record in records
-    ]
+    exported, problems = [], []
+    for record in records:
+        try:
+            folder = out / record.id if out else None
+            exported.append(export(run, record, loaded, named, folder=folder, test_images=test_images, note=_note))
+        except ExportError as error:
+            problems.append(f"trial {record.number} ({record.id}): {error}")
+    if problems:
+        raise ExportError("; ".join(problems) + f"; {len(exported)} other bundle(s) were written")
+    return exported
+
+
+def _note(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _is_exported(folder: Path, test_images: int | None) -> bool:
+    """Whether a bundle is there that was scored on as many images."""
+    try:
+        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    asked = report["test_images"] if test_images is None and not report.get("partial") else test_images
+    return bool(report["test_images"] == asked)

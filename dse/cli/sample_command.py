@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 
@@ -18,8 +20,11 @@ def command(space: str, count: int, seed: int) -> None:
     """
     import numpy as np
 
+    from dse.errors import NetworkError
     from dse.space import load_space
 
     the_space, rng = load_space(space), np.random.default_rng(seed)
-    for _ in range(count):
-        click.echo(the_space.sample(rng)[1].to_json())
+    while count:
+        with suppress(NetworkError):  # not every combination has to be a network
+            click.echo(the_space.sample(rng)[1].to_json())
+            count -= 1

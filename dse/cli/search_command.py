@@ -93,13 +93,19 @@ def command(
     from dse.explorer_names import EXPLORERS
     from dse.run import Settings, search
     from dse.space import load_space
-    from dse.tasks import load_task
+    from dse.tasks import FOLDER_OF_IMAGES, load_task
     from dse.units import parse_count, parse_duration
 
     if explorer not in EXPLORERS:
         raise UnknownNameError("explorer", explorer, EXPLORERS)
     the_space, the_task = load_space(space), load_task(task)
     the_board = load_board(board) if board else None
+    if the_task.dataset == FOLDER_OF_IMAGES and not data and Path(task).is_dir():
+        data = task
+    if epochs is not None and "epochs" in the_space.tree.get("training", {}):
+        raise DseError(
+            f"space {the_space.name} says itself how many epochs: leave out --epochs, or its training.epochs"
+        )
     limits = {
         "params": parse_count(max_params) if max_params else None,
         "macs": parse_count(max_macs) if max_macs else None,

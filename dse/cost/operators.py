@@ -53,7 +53,6 @@ class Operator:
     output_bytes: int
     weights: int = 0  # int8 values of the kernel
     channels: int = 0  # output channels with a bias and a scale of their own
-    constants: int = 0  # small constant tensors beside kernel and bias
     fused: str = ""
 
 
@@ -92,12 +91,12 @@ class _Lowering:
             case Activate():
                 self._activate(layer)
             case ChannelShuffle():
-                self._emit("RESHAPE", layer, suffix="/split", constants=1)
-                self._emit("TRANSPOSE", layer, source=f"{layer.name}/split", suffix="/turn", constants=1)
-                self._emit("RESHAPE", layer, source=f"{layer.name}/turn", constants=1)
+                self._emit("RESHAPE", layer, suffix="/split")
+                self._emit("TRANSPOSE", layer, source=f"{layer.name}/split", suffix="/turn")
+                self._emit("RESHAPE", layer, source=f"{layer.name}/turn")
             case _:
                 kind = PLAIN_OPERATORS[type(layer)]
-                self._emit(kind, layer, constants=int(kind == "MEAN"))
+                self._emit(kind, layer)
 
     def _activate(self, layer: Activate) -> None:
         source = self.tensor[layer.inputs[0]]
@@ -111,12 +110,12 @@ class _Lowering:
                 else:
                     self._emit(FUSED[function], layer)
                 if function == "hard_sigmoid":
-                    self._emit("MUL", layer, source=self.tensor.get(layer.name, layer.name), constants=1)
+                    self._emit("MUL", layer, source=self.tensor.get(layer.name, layer.name))
             case "hswish":
                 self._emit("HARD_SWISH", layer)
             case "mish":
-                self._emit("MUL", layer, suffix="/scale", constants=1)
-                self._emit("ADD", layer, source=f"{layer.name}/scale", suffix="/shift", constants=1)
+                self._emit("MUL", layer, suffix="/scale")
+                self._emit("ADD", layer, source=f"{layer.name}/scale", suffix="/shift")
                 self._emit("LOGISTIC", layer, source=f"{layer.name}/shift", suffix="/gate")
                 inputs = (source, f"{layer.name}/gate")
                 self.operators.append(Operator("MUL", inputs, layer.name, math.prod(layer.shape)))
@@ -133,11 +132,10 @@ class _Lowering:
         suffix: str = "",
         weights: int = 0,
         channels: int = 0,
-        constants: int = 0,
     ) -> None:
         inputs = (source,) if source else tuple(self.tensor[name] for name in layer.inputs)
         output = layer.name + suffix
         if output in inputs:
             output += "/out"
-        self.operators.append(Operator(kind, inputs, output, math.prod(layer.shape), weights, channels, constants))
+        self.operators.append(Operator(kind, inputs, output, math.prod(layer.shape), weights, channels))
         self.tensor[layer.name] = output
