@@ -164,12 +164,12 @@ class Study:
     def interrupted(self) -> Iterator[TrialRecord]:
         """Trials that a killed process left running, to be taken up again; those already known to have ended, or
         that never became a candidate, are closed here."""
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING)):
+        while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            self.study.ask()  # takes the one that waits, and begins it
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             ending = trial.user_attrs.get("ending")
             if ending:
                 self._finish(trial.number, ending["outcome"], ending["values"])
-            elif trial.state == TrialState.WAITING:
-                self.study.tell(trial.number, state=TrialState.FAIL)
             elif "candidate" not in trial.user_attrs:
                 self.tell_infeasible(trial.number, {}, {}, "interrupted before it was a candidate")
             else:

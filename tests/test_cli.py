@@ -155,7 +155,18 @@ def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
     # One trial by its number, for another board, and a number that is not there.
     number = str(front[0]["trial"])
     reports = dse(
-        "export", str(run), "--trial", number, "--board", "fs32k142", "--test-images", "20", "--json", cwd=tmp_path
+        "export",
+        str(run),
+        "--trial",
+        number,
+        "--board",
+        "fs32k142",
+        "--test-images",
+        "20",
+        "--json",
+        "--out",
+        "other",
+        cwd=tmp_path,
     )
     assert json.loads(reports.stdout)[0]["fits"].keys() == {"fs32k142"}
     missing = dse("export", str(run), "--trial", "999")
