@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import time
+import uuid
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ class _Loop:
         self.running: dict[int, TrialRecord] = {}
         self.unproductive = 0
         self.said: set[str] = set()
+        self.token = uuid.uuid4().hex[:8]
         self.deadline = None if settings.timeout is None else time.monotonic() + settings.timeout
         self.summary = Summary(list(settings.task.objectives), self.study.records())
 
@@ -240,7 +242,14 @@ class _Loop:
         self.face.ended(self.summary.records[number], self.summary)
 
     def _checkpoint(self, number: int) -> Path:
-        return self.settings.folder.resolve() / "checkpoints" / str(number)
+        """The checkpoint of a trial under this driver. A killed driver's is taken over by its name, so that a worker of
+        its that still lives for a moment no longer finds where to write."""
+        folder = self.settings.folder.resolve() / "checkpoints"
+        own = folder / f"{number}-{self.token}"
+        for earlier in folder.glob(f"{number}-*"):
+            if earlier != own and not own.exists():
+                earlier.rename(own)
+        return own
 
 
 def cost_values(cost: CostReport) -> dict[str, float]:

@@ -231,6 +231,26 @@ def test_an_interrupted_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pyt
     assert summary.count("complete") == 3
 
 
+def test_a_killed_drivers_checkpoint_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after the first of two epochs: the same command trains the second only, from a folder with another name."""
+
+    class Killed(Watcher):
+        def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(settings(tmp_path, trials=1, epochs=2), Killed())
+    (left,) = (tmp_path / "checkpoints").iterdir()
+    watcher = Watcher()
+    with monkeypatch.context() as patch:
+        patch.setattr(run.shutil, "rmtree", lambda *a, **k: None)
+        search(settings(tmp_path, trials=1, epochs=2), watcher)
+    assert watcher.epochs == [(0, 2)]
+    (taken,) = (tmp_path / "checkpoints").iterdir()
+    assert taken.name != left.name
+
+
 def test_killed_between_record_and_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The record is written but the trial is still open: it is closed, not trained again."""
     with monkeypatch.context() as patch:
