@@ -41,7 +41,6 @@ class Shuffle(Block):
         act = self.activation
         shortcut = self._shortcut(graph.shapes[x])
         made = self.channels - graph.channels(x) if shortcut == "concat" else self.channels
-        # The converter writes the pooling first whatever Keras does, and the order decides the peak memory.
         pooled = shortcut == "concat" and self.stride > 1
         side = graph.avg_pool(x, "pool", 3, self.stride) if pooled else x
         y = graph.conv(x, "reduce", self._inner_channels(), groups=self.groups, activation=act)

@@ -57,8 +57,27 @@ class Operator:
 
 
 def lower(network: Network) -> list[Operator]:
-    """The operators in the order in which the converter writes them."""
-    return _Lowering(network).operators
+    """The operators in the order in which the converter writes them.
+
+    It walks back from the output and writes what feeds an operator before it, first operand first. Where a network
+    branches, that is not the order in which Keras runs the layers, and the order decides the peak memory.
+    """
+    operators = _Lowering(network).operators
+    producer = {operator.output: operator for operator in operators}
+    ordered: list[Operator] = []
+    written: set[str] = set()
+    waiting = [operators[-1].output]
+    while waiting:
+        operator = producer[waiting[-1]]
+        needed = [name for name in operator.inputs if name in producer and name not in written]
+        if needed and operator.output not in written:
+            waiting.append(needed[0])
+            continue
+        waiting.pop()
+        if operator.output not in written:
+            written.add(operator.output)
+            ordered.append(operator)
+    return ordered
 
 
 class _Lowering:

@@ -28,7 +28,7 @@ def check(candidate: Candidate, data: Data) -> None:
     assert predicted.flash_bytes == pytest.approx(len(content), rel=FLASH_ERROR)
 
 
-@pytest.mark.parametrize("index", [0, 5, 9, 14, 164, 171])
+@pytest.mark.parametrize("index", [0, 5, 9, 14, 116, 164, 171])
 def test_prediction_and_file(index: int, random_candidates: list[Candidate], sample_data: Data) -> None:
     check(random_candidates[index], sample_data)
 
