@@ -23,9 +23,9 @@ from dse.train import to_float
 CALIBRATION_IMAGES = 200
 
 
-def load_weights(candidate: Candidate, weights: Path, for_conversion: bool = False) -> keras.Model:
+def load_weights(candidate: Candidate, weights: Path) -> keras.Model:
     """The model of a candidate with saved weights. Raises ExportError when they are not its own."""
-    model = build_model(candidate.network, for_conversion=for_conversion)
+    model = build_model(candidate.network)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # what Keras only warns of would be left at fresh weights

@@ -44,7 +44,7 @@ def find_nearest(space: Space, budget: Budget, defaults: Defaults, seed: int = 0
             problem = error
             continue
         cost = estimate(candidate.network)
-        excess = max(budget.violations(cost).values(), default=0.0)
+        excess = budget.excess(cost)
         drawn, fitting = drawn + 1, fitting + (excess <= 0)
         if best is None or excess < best[0]:
             best = (excess, assignment, candidate, cost)
@@ -87,7 +87,7 @@ def _try_settings(
         except NetworkError:
             continue
         cost = estimate(candidate.network)
-        excess = max(budget.violations(cost).values(), default=0.0)
+        excess = budget.excess(cost)
         if excess < best[0]:
             best = (excess, taken, candidate, cost)
     return best

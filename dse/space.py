@@ -37,7 +37,7 @@ from dse.candidate import Candidate, Head, block_index
 from dse.domains import Choice, Domain, FloatRange, IntRange
 from dse.errors import FileError, NetworkError, did_you_mean
 from dse.network import Shape
-from dse.resources import find
+from dse.resources import find, shipped
 from dse.strict_yaml import Document, Path_, complaint, load, parse, path_text, show, unknown_key
 from dse.training import Training
 
@@ -135,7 +135,22 @@ class Space:
 
     def size(self) -> float:
         """The number of assignments; infinite with a real range. Nested values count for their family only."""
-        return self._count(self.domains)
+        domains = self.domains
+        total = 1.0
+        nested: dict[str, dict[str, float]] = {}
+        for path, domain in domains.items():
+            if isinstance(domain, FloatRange):
+                return math.inf
+            owner, label = _owner(path, domains)
+            if owner is None:
+                if not any(_owner(other, domains)[0] == path for other in domains):
+                    total *= sum(1 for _ in domain.values())
+            else:
+                family = nested.setdefault(owner, {})
+                family[label] = family.get(label, 1.0) * sum(1 for _ in domain.values())
+        for owner, families in nested.items():
+            total *= sum(families.get(str(label), 1.0) for label in domains[owner].values())
+        return total
 
     # -- reading and checking
 
@@ -185,23 +200,6 @@ class Space:
                 return self.document.error(path, f"impossible network: {error.problem}")
         return self.document.error((), f"impossible network: {error}")
 
-    def _count(self, domains: dict[str, Domain]) -> float:
-        total = 1.0
-        nested: dict[str, dict[str, float]] = {}
-        for path, domain in domains.items():
-            if isinstance(domain, FloatRange):
-                return math.inf
-            owner, label = _owner(path, domains)
-            if owner is None:
-                if not any(_owner(other, domains)[0] == path for other in domains):
-                    total *= sum(1 for _ in domain.values())
-            else:
-                family = nested.setdefault(owner, {})
-                family[label] = family.get(label, 1.0) * sum(1 for _ in domain.values())
-        for owner, families in nested.items():
-            total *= sum(families.get(str(label), 1.0) for label in domains[owner].values())
-        return total
-
 
 def _owner(path: str, domains: Mapping[str, Domain]) -> tuple[str | None, str]:
     """The choice of families that decides whether a value is asked for, and the family's name."""
@@ -225,8 +223,6 @@ def parse_space(text: str, file: str) -> Space:
 
 def list_spaces() -> Iterator[Path]:
     """The files of the shipped spaces."""
-    from dse.resources import shipped
-
     return shipped("search_spaces")
 
 

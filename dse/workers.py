@@ -129,7 +129,6 @@ class RayPool:
         import ray
 
         self.ray = ray
-        self.num_workers = num_workers
         try:
             if address:
                 _knock(address)

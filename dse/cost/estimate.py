@@ -76,6 +76,10 @@ class Budget:
         """By how much every limit is broken, relative to it; negative where there is room."""
         return {name: getattr(cost, name) / limit - 1 for name, limit in self.limits().items()}
 
+    def excess(self, cost: CostReport) -> float:
+        """By how much the limit that is broken most is broken, relative to it; at most 0 when the network fits."""
+        return max(self.violations(cost).values(), default=0.0)
+
     def exceeded_by(self, cost: CostReport) -> list[str]:
         """One sentence for every limit that is broken; empty when the network fits."""
         return [

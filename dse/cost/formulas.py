@@ -70,17 +70,26 @@ def depthwise_macs(output: Shape, kernel: tuple[int, int]) -> int:
     return height * width * out_channels * kernel[0] * kernel[1]
 
 
+def conv2d_weights(layer: Conv2D, source: Shape) -> int:
+    """Values in the kernel of a convolution of an input of shape `source`."""
+    return layer.kernel[0] * layer.kernel[1] * (source[-1] // layer.groups) * layer.shape[-1]
+
+
+def depthwise_weights(layer: DepthwiseConv2D) -> int:
+    """Values in the kernel of a depthwise convolution."""
+    return layer.kernel[0] * layer.kernel[1] * layer.shape[-1]
+
+
 def _conv2d(layer: Conv2D, source: Shape) -> LayerCost:
-    kernel = layer.kernel[0] * layer.kernel[1] * (source[-1] // layer.groups) * layer.shape[-1]
     bias = layer.shape[-1] if layer.bias else 0
-    return LayerCost(kernel + bias, 0, conv2d_macs(layer.shape, layer.kernel, source[-1], layer.groups))
+    return LayerCost(
+        conv2d_weights(layer, source) + bias, 0, conv2d_macs(layer.shape, layer.kernel, source[-1], layer.groups)
+    )
 
 
 def _depthwise(layer: DepthwiseConv2D, source: Shape) -> LayerCost:
     bias = layer.shape[-1] if layer.bias else 0
-    return LayerCost(
-        layer.kernel[0] * layer.kernel[1] * layer.shape[-1] + bias, 0, depthwise_macs(layer.shape, layer.kernel)
-    )
+    return LayerCost(depthwise_weights(layer) + bias, 0, depthwise_macs(layer.shape, layer.kernel))
 
 
 def _dense(layer: Dense, source: Shape) -> LayerCost:

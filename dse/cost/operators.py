@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from dse.cost.formulas import conv2d_weights, depthwise_weights
 from dse.network import (
     Activate,
     Add,
@@ -69,13 +70,11 @@ def lower(network: Network) -> list[Operator]:
     waiting = [operators[-1].output]
     while waiting:
         operator = producer[waiting[-1]]
-        needed = [name for name in operator.inputs if name in producer and name not in written]
-        if needed and operator.output not in written:
-            waiting.append(needed[0])
-            continue
-        waiting.pop()
-        if operator.output not in written:
-            written.add(operator.output)
+        needed = next((name for name in operator.inputs if name in producer and name not in written), None)
+        if needed is not None:
+            waiting.append(needed)
+        else:
+            written.add(waiting.pop())
             ordered.append(operator)
     return ordered
 
@@ -98,11 +97,9 @@ class _Lowering:
             case Input():
                 self.tensor[layer.name] = layer.name
             case Conv2D():
-                weights = layer.kernel[0] * layer.kernel[1] * (source[-1] // layer.groups) * layer.shape[-1]
-                self._emit("CONV_2D", layer, weights=weights, channels=layer.shape[-1])
+                self._emit("CONV_2D", layer, weights=conv2d_weights(layer, source), channels=layer.shape[-1])
             case DepthwiseConv2D():
-                weights = layer.kernel[0] * layer.kernel[1] * layer.shape[-1]
-                self._emit("DEPTHWISE_CONV_2D", layer, weights=weights, channels=layer.shape[-1])
+                self._emit("DEPTHWISE_CONV_2D", layer, weights=depthwise_weights(layer), channels=layer.shape[-1])
             case Dense():
                 self._emit("FULLY_CONNECTED", layer, weights=source[-1] * layer.shape[-1], channels=layer.shape[-1])
             case BatchNorm() | Dropout() | Flatten():
