@@ -1,0 +1,38 @@
+"""Multiply-accumulates of one TFLite operator, counted on the shapes that stand in the file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from dse.cost.graph import Operator, Tensor
+
+# Kinds that multiply matrices and have no formula here. None may be taken for free, so they are refused by name.
+UNCOUNTED = {
+    "BATCH_MATMUL", "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "CONV_3D", "CONV_3D_TRANSPOSE", "LSTM",
+    "RNN", "SVDF", "TRANSPOSE_CONV", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
+}  # fmt: skip
+
+
+def macs_of(operator: Operator, tensors: Sequence[Tensor]) -> int:
+    """Multiply-accumulates of one operator on one image; bias and activation are not counted.
+
+    The weights are the second input, in TFLite's shapes: CONV_2D (out, height, width, in / groups), DEPTHWISE_CONV_2D
+    (1, height, width, out), FULLY_CONNECTED (out, in). Whether there is a bias does not matter. Every other kind has 0:
+    sums of pools and means, and products of MUL, are not multiply-accumulates. Raises ValueError for a kind that
+    multiplies matrices in a way that is not known here.
+
+    >>> x, weights, y = (Tensor("INT8", shape) for shape in [(1, 32, 32, 3), (8, 3, 3, 3), (1, 16, 16, 8)])
+    >>> macs_of(Operator("CONV_2D", inputs=(0, 1, -1), outputs=(2,)), [x, weights, y])
+    55296
+    """
+    if operator.kind in UNCOUNTED:
+        raise ValueError(
+            f"the MACs of {operator.kind} are not known; known: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED"
+        )
+    if operator.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        return 0
+    weights = tensors[operator.inputs[1]].shape
+    # What one output value is summed over.
+    terms = math.prod(weights[1:3]) if operator.kind == "DEPTHWISE_CONV_2D" else math.prod(weights[1:])
+    return tensors[operator.outputs[0]].num_elements * terms
