@@ -22,6 +22,14 @@ class Figure(BaseModel):
     source: Annotated[str, Field(min_length=1)]
 
 
+class Amount(BaseModel):
+    """A number that need not be whole, with its source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    value: Annotated[float, Field(gt=0)]
+    source: Annotated[str, Field(min_length=1)]
+
+
 class Board(BaseModel):
     """A board as its YAML file describes it."""
 
@@ -35,14 +43,19 @@ class Board(BaseModel):
     flash_bytes: Figure
     flash_reserved_bytes: Figure
     runtime: Literal["tflm", "tflm-cmsis-nn", "linux"]
+    # Both or neither: energy is their product with the latency, and only a sourced figure is given.
+    supply_volts: Amount | None = None
+    active_milliamps: Amount | None = None
     about: str = ""
 
     @model_validator(mode="after")
-    def _something_left(self) -> Self:
+    def _sound(self) -> Self:
         for what in ("sram", "flash"):
             total, reserved = getattr(self, f"{what}_bytes").value, getattr(self, f"{what}_reserved_bytes").value
             if reserved >= total:
                 raise ValueError(f"{what}_reserved_bytes {reserved} leave nothing of {what}_bytes {total}")
+        if (self.supply_volts is None) != (self.active_milliamps is None):
+            raise ValueError("supply_volts and active_milliamps need each other: give both or neither")
         return self
 
     @property
