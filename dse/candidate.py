@@ -100,9 +100,9 @@ class Candidate:
         x, canonical = "input", []
         for index, block in enumerate(blocks):
             with graph.at(layer_prefix(index, block)):
-                canonical.append(_within_limits(block.canonical(graph.shapes[x]), graph.where))
+                canonical.append(within_limits(block.canonical(graph.shapes[x]), graph.where))
                 x = canonical[-1].lower(graph, x)
-        head = _within_limits(head.canonical(), "head")
+        head = within_limits(head.canonical(), "head")
         candidate = cls(input_shape, classes, tuple(canonical), head, training)
         with graph.at("head"):
             head.lower(graph, x, classes)
@@ -178,7 +178,7 @@ def block_index(error: NetworkError) -> int | None:
     return int(place[1:]) if place[:1] == "b" and place[1:].isdigit() else None
 
 
-def _within_limits(model: ModelT, where: str) -> ModelT:
+def within_limits(model: ModelT, where: str) -> ModelT:
     """The same values, when a candidate may hold them: width and expansion can lead beyond. Raises NetworkError."""
     try:
         return type(model).model_validate(model.model_dump())

@@ -16,8 +16,9 @@ import numpy as np
 from dse.build import build_model
 from dse.candidate import Candidate
 from dse.datasets import Images
-from dse.errors import ExportError
+from dse.errors import ExportError, FileError
 from dse.quiet import quiet_native
+from dse.rewrite import for_device
 from dse.train import to_float
 
 CALIBRATION_IMAGES = 200
@@ -50,7 +51,15 @@ def calibration_set(train: Images) -> np.ndarray:
 
 
 def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
-    """A full-integer TFLite file: int8 weights per channel, int8 in and out. Raises ExportError."""
+    """A full-integer TFLite file as it is flashed: int8 weights per channel, int8 in and out. Raises ExportError."""
+    try:
+        return for_device(as_converted(model, calibration))
+    except FileError as error:
+        raise ExportError(str(error)) from None
+
+
+def as_converted(model: keras.Model, calibration: np.ndarray) -> bytes:
+    """The same file as the converter writes it. Raises ExportError."""
     import tensorflow as tf
 
     def images() -> Iterator[list[np.ndarray]]:

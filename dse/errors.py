@@ -3,6 +3,7 @@
 DseError                 one message; the command line prints it and exits with 2
 ├── FileError            a YAML file is wrong: file, line, key, what came, what was expected
 ├── UnknownNameError     no such space, board, task, explorer, block, trial; says the nearest
+├── OperatorError        a model file has operators whose cost is not known
 ├── NetworkError         these values describe no network (stride below 1x1, groups that do not divide)
 ├── DataError            images are missing, incomplete or not in a known layout
 ├── TrialError           this candidate could not be finished: recorded as failed, the run goes on
@@ -55,6 +56,18 @@ class NetworkError(DseError):
     def __init__(self, where: str, problem: str) -> None:
         self.where, self.problem = where, problem
         super().__init__(f"{where}: {problem}" if where else problem)
+
+
+class OperatorError(DseError):
+    """Operators that cannot be counted, and so would be counted as zero.
+
+    >>> str(OperatorError(["SVDF"], ["CONV_2D", "ADD"]))
+    'operators whose cost is not known: SVDF; known: ADD, CONV_2D'
+    """
+
+    def __init__(self, unknown: Iterable[str], known: Iterable[str]) -> None:
+        self.unknown = list(unknown)
+        super().__init__(f"operators whose cost is not known: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
 
 
 class DataError(DseError):

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from dse.convert import CALIBRATION_IMAGES, calibration_set, for_conversion, load_weights, to_float_file, to_int8
-from dse.cost import Board, Budget, estimate
+from dse.cost import Board, CostReport, estimate
+from dse.cost.verdict import judge
 from dse.datasets import Data
 from dse.errors import RunError
 from dse.files import write_atomic
@@ -26,7 +27,7 @@ from dse.run_folder import bundle_folder, model_folder
 from dse.runtimes import run_litert, run_tflm
 from dse.statistics import wilson
 from dse.tflite_file import check_deployable
-from dse.units import bytes_text, count_text
+from dse.units import count_text, milliseconds_text
 
 VERSIONS = ("dse", "tensorflow", "keras", "ai-edge-litert", "tflite-micro")
 
@@ -70,18 +71,18 @@ def export(
     tflm = run_tflm(int8, test.images)
     classes = {"float": predict(trained, test), "litert_int8": litert.argmax(1), "tflm_int8": tflm.logits.argmax(1)}
     cost = estimate(candidate.network)
-    measured = replace(cost, arena_head_bytes=tflm.head_bytes, arena_tail_bytes=tflm.tail_bytes, flash_bytes=len(int8))
+    # What a board has to hold: measured but for the tail, which only a board could show with its 32-bit pointers.
+    on_target = replace(cost, arena_head_bytes=tflm.head_bytes, flash_bytes=len(int8))
     report = {
         "candidate": candidate.id,
         "trial": record.number,
         "predicted": cost.to_dict(),
         "measured": {
             "arena_head_bytes": tflm.head_bytes,
-            "arena_tail_bytes": tflm.tail_bytes,
-            "arena_bytes": tflm.head_bytes + tflm.tail_bytes,
+            "arena_tail_bytes_host": tflm.tail_bytes,
             "flash_bytes": len(int8),
             "operators": file.counts(),
-            "note": "arena on a 64-bit host, whose pointers make the tail larger than on the target",
+            "plan": "offline" if file.offline else "greedy",
         },
         "accuracy": {name: _accuracy(found, test.labels) for name, found in classes.items()},
         "same_class_litert_and_tflm": float(np.mean(classes["litert_int8"] == classes["tflm_int8"])),
@@ -92,15 +93,7 @@ def export(
         "input": {"shape": list(candidate.input_shape), "scale": 1 / 255, "zero_point": -128, "feed": "pixel - 128"},
         "classes": list(data.classes),
         "data": {"source": data.source, "sha256": data.digest},
-        "fits": {
-            board.name: {
-                "fits": not (over := Budget.of_board(board).exceeded_by(measured)),
-                "over": over,
-                "arena_bytes": board.arena_bytes,
-                "model_bytes": board.model_bytes,
-            }
-            for board in boards
-        },
+        "fits": {board.name: _on_board(on_target, board) for board in boards},
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }
     write_atomic(folder / "model_int8.tflite", int8)
@@ -112,19 +105,38 @@ def export(
     return Exported(folder, report)
 
 
+def _on_board(cost: CostReport, board: Board) -> dict[str, Any]:
+    verdict = judge(cost, board).to_dict()
+    names = ("fits", "over_by", "left", "latency_ms", "latency_basis", "latencies_ms", "energy_mj")
+    return {name: verdict[name] for name in names} | {
+        "arena_bytes": board.arena_bytes,
+        "model_bytes": board.model_bytes,
+    }
+
+
 def _accuracy(found: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     correct = int(np.sum(found == labels))
     low, high = wilson(correct, len(labels))
     return {"accuracy": correct / len(labels), "low_95": low, "high_95": high}
 
 
+def _board_line(name: str, verdict: dict[str, Any]) -> str:
+    over = [f"{what} by {size:,} bytes" for what, size in verdict["over_by"].items() if size]
+    latencies = [
+        f"{milliseconds_text(one['low'])} to {milliseconds_text(one['high'])} with {one['runtime']}"
+        for one in verdict["latencies_ms"]
+    ]
+    took = f"; latency (modelled) {', '.join(latencies)}" if latencies else ""
+    return f"- {name}: {'fits' if verdict['fits'] else 'does not fit: ' + ', '.join(over)}{took}"
+
+
 def _readme(report: dict[str, Any]) -> str:
     predicted, measured, accuracy = report["predicted"], report["measured"], report["accuracy"]
     rows = "\n".join(
-        f"| {title} | {bytes_text(predicted[key])} | {bytes_text(measured[key])} |"
+        f"| {title} | {predicted[key]:,} | {measured[key]:,} |"
         for title, key in (
             ("arena head (activations)", "arena_head_bytes"),
-            ("arena tail (64-bit host)", "arena_tail_bytes"),
+            ("arena tail on a 64-bit host", "arena_tail_bytes_host"),
             ("flash (the file)", "flash_bytes"),
         )
     )
@@ -136,10 +148,8 @@ def _readme(report: dict[str, Any]) -> str:
             ("int8 on TensorFlow Lite Micro", "tflm_int8"),
         )
     )
-    boards = "\n".join(
-        f"- {name}: {'fits' if fit['fits'] else 'does not fit: ' + '; '.join(fit['over'])}"
-        for name, fit in report["fits"].items()
-    )
+    boards = "\n".join(_board_line(name, verdict) for name, verdict in report["fits"].items())
+    tail, plan = predicted["arena_tail_bytes"], measured["plan"]
     return f"""# Candidate {report["candidate"]}
 
 `model_int8.tflite` takes int8 images of {" x ".join(map(str, report["input"]["shape"]))}: feed `pixel - 128`.
@@ -147,9 +157,12 @@ It returns one int8 logit per class, in the order of `labels.txt`; the class is 
 
 {count_text(predicted["params"])} parameters, {count_text(predicted["macs"])} multiply-accumulates.
 
-| | predicted | measured |
+| bytes | predicted | measured |
 |---|---|---|
 {rows}
+
+The head is TFLM's, with {"the offline plan in the file" if plan == "offline" else "its own greedy plan"}. On a 32-bit
+microcontroller the tail is {tail:,} bytes, so the arena is {predicted["arena_head_bytes"] + tail:,}.
 
 Accuracy on {report["test_images"]:,} test images ({report["data"]["source"]}):
 

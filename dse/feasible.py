@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 
 from dse.candidate import Candidate
-from dse.cost import Budget, CostReport, estimate
+from dse.cost import Budgets, CostReport, estimate
 from dse.errors import NetworkError
 from dse.space import Defaults, Space, Value
 
@@ -23,7 +23,7 @@ SETTINGS_TRIED = 12  # of one open value
 
 @dataclass(frozen=True)
 class Nearest:
-    """The candidate that breaks a budget least, or one that fits."""
+    """The candidate that breaks its budget least, or one that fits."""
 
     candidate: Candidate
     cost: CostReport
@@ -31,7 +31,7 @@ class Nearest:
     share: float  # of the random candidates that fit
 
 
-def find_nearest(space: Space, budget: Budget, defaults: Defaults, seed: int = 0) -> Nearest:
+def find_nearest(space: Space, budgets: Budgets, defaults: Defaults, seed: int = 0) -> Nearest:
     """The first candidate found that fits, or the nearest to fitting. Raises NetworkError when none can be built."""
     rng = np.random.default_rng(seed)
     best: tuple[float, dict[str, Value], Candidate, CostReport] | None = None
@@ -44,7 +44,7 @@ def find_nearest(space: Space, budget: Budget, defaults: Defaults, seed: int = 0
             problem = error
             continue
         cost = estimate(candidate.network)
-        excess = budget.excess(cost)
+        excess = budgets.excess(cost)
         drawn, fitting = drawn + 1, fitting + (excess <= 0)
         if best is None or excess < best[0]:
             best = (excess, assignment, candidate, cost)
@@ -57,7 +57,7 @@ def find_nearest(space: Space, budget: Budget, defaults: Defaults, seed: int = 0
             break
         before = best[0]
         for path in list(best[1]):
-            best = _try_settings(space, budget, defaults, path, best)
+            best = _try_settings(space, budgets, defaults, path, best)
         if best[0] >= before:
             break
     excess, _, candidate, cost = best
@@ -66,7 +66,7 @@ def find_nearest(space: Space, budget: Budget, defaults: Defaults, seed: int = 0
 
 def _try_settings(
     space: Space,
-    budget: Budget,
+    budgets: Budgets,
     defaults: Defaults,
     path: str,
     best: tuple[float, dict[str, Value], Candidate, CostReport],
@@ -87,7 +87,7 @@ def _try_settings(
         except NetworkError:
             continue
         cost = estimate(candidate.network)
-        excess = budget.excess(cost)
+        excess = budgets.excess(cost)
         if excess < best[0]:
             best = (excess, taken, candidate, cost)
     return best

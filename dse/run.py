@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dse.cost import Board, Budget, CostReport, estimate
+from dse.cost import Board, Budgets, CostReport, estimate
 from dse.datasets import Data, load_data
 from dse.errors import NothingFitsError
 from dse.explorers import Explorer, make_explorer
@@ -28,7 +28,7 @@ from dse.record import TrialRecord
 from dse.run_folder import model_folder, settle
 from dse.space import Defaults, Space
 from dse.study import Study
-from dse.summary import Summary
+from dse.summary import Summary, cost_values
 from dse.tasks import Task
 from dse.workers import Event, InlinePool, Job, Pool, RayPool, Setting
 
@@ -42,8 +42,8 @@ class Settings:
 
     space: Space
     task: Task
-    board: Board | None
-    budget: Budget
+    boards: tuple[Board, ...]
+    budgets: Budgets
     folder: Path
     explorer: str = "optuna:nsga2"
     trials: int = 20
@@ -76,7 +76,7 @@ def search(settings: Settings, face: Face) -> Summary:
     """Runs or continues a search until `trials` are trained or the time is over. Raises RunError, DataError."""
     data = load_data(settings.task, settings.data)
     defaults = settings.training_defaults(data)
-    nearest = find_nearest(settings.space, settings.budget, defaults, settings.seed)
+    nearest = find_nearest(settings.space, settings.budgets, defaults, settings.seed)
     if nearest.excess > 0:
         raise NothingFitsError(nothing_fits(settings, nearest))
     with locked(settings.folder):
@@ -92,7 +92,7 @@ class _Loop:
         self.study = Study.in_folder(settings.folder, list(settings.task.objectives), population)
         self.explorer: Explorer = make_explorer(
             settings.explorer, self.study, settings.space, defaults, settings.seed,
-            lambda candidate: not settings.budget.exceeded_by(estimate(candidate.network)),
+            lambda candidate: not settings.budgets.exceeded_by(estimate(candidate.network)),
         )  # fmt: skip
         self.costs: dict[int, CostReport] = {}
         self.twins: dict[int, list[int]] = {}  # trial in training -> later trials of the same candidate
@@ -171,10 +171,10 @@ class _Loop:
         """Trains the candidate of a trial, unless it is too large, or known, or is being trained already."""
         assert record.candidate is not None
         cost = estimate(record.candidate.network)
-        violations = self.settings.budget.violations(cost)
+        violations = self.settings.budgets.violations(cost)
         same = [r for r in self.summary.records if r.id == record.id and r.outcome in ("complete", "failed")]
         self.unproductive += 1
-        if reasons := self.settings.budget.exceeded_by(cost):
+        if reasons := self.settings.budgets.exceeded_by(cost):
             self.study.tell_infeasible(record.number, cost_values(cost), violations, "; ".join(reasons))
             self._ended(record.number)
         elif same:
@@ -223,7 +223,7 @@ class _Loop:
         self.study.tell_complete(
             event.number,
             values,
-            self.settings.budget.violations(cost),
+            self.settings.budgets.violations(cost),
             seconds=round(result.seconds, 2),
             history={name: [round(v, 4) for v in values] for name, values in result.history.items()},
         )
@@ -232,7 +232,7 @@ class _Loop:
         del self.running[number]
         shutil.rmtree(self._checkpoint(number), ignore_errors=True)
         self._ended(number)
-        violations = self.settings.budget.violations(self.costs.pop(number))
+        violations = self.settings.budgets.violations(self.costs.pop(number))
         for twin in self.twins.pop(number, []):
             self.study.tell_repeated(twin, self.summary.records[number], violations)
             self._ended(twin)
@@ -252,23 +252,20 @@ class _Loop:
         return own
 
 
-def cost_values(cost: CostReport) -> dict[str, float]:
-    """The costs that a trial records."""
-    names = ("params", "macs", "arena_bytes", "arena_head_bytes", "arena_tail_bytes", "flash_bytes")
-    return {name: float(getattr(cost, name)) for name in names}
-
-
 def nothing_fits(settings: Settings, nearest: Nearest) -> str:
     """What to say when no candidate fits: the binding limit, the nearest candidate, what it would need."""
-    violations = settings.budget.violations(nearest.cost)
+    board = settings.budgets.nearest(nearest.cost)
+    budget = settings.budgets.by_board[board]
+    violations = budget.violations(nearest.cost)
     binding = max(violations, key=lambda name: violations[name])
-    limit = settings.budget.limits()[binding]
-    where = f" of board {settings.board.name}" if settings.board and binding in ("arena_bytes", "flash_bytes") else ""
+    limit = budget.limits()[binding]
+    where = f" of board {board}" if settings.boards and binding in ("arena_bytes", "flash_bytes") else ""
     lines = [
         f"nothing in {settings.space.name} fits: {binding} is the binding limit ({limit:,}{where})",
         f"the nearest candidate found needs {getattr(nearest.cost, binding):,} ({nearest.excess:+.1%}):",
         "  " + ", ".join(f"{name} {getattr(nearest.cost, name):,}" for name in violations),
-        f"  most of its memory at {nearest.cost.peak_operator}",
+        f"  most of its memory at {nearest.cost.peak_operator}, which keeps alive "
+        + ", ".join(f"{name} ({size:,})" for name, size in nearest.cost.peak_tensors),
         f"  {nearest.candidate.to_json()}",
     ]
     return "\n".join(lines)
@@ -281,8 +278,8 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
             "space": settings.space.name,
             "space_sha256": settings.space.digest,
             "task": settings.task.model_dump(mode="json"),
-            "board": settings.board.name if settings.board else None,
-            "limits": settings.budget.limits(),
+            "boards": [board.name for board in settings.boards],
+            "limits": settings.budgets.limits(),
             "explorer": settings.explorer,
             "epochs": settings.epochs,
             "seed": settings.seed,
@@ -295,7 +292,7 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
             "validation_images": len(data.validation),
             "test_images": len(data.test),
         },
-        "board": settings.board.model_dump(mode="json") if settings.board else None,
+        "boards": [board.model_dump(mode="json", exclude_none=True) for board in settings.boards],
         "space_text": settings.space.document.text,
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in ("dse", *PACKAGES)},

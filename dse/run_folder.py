@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from dse.cost import Board
 from dse.errors import FileError, RunError
 from dse.files import write_atomic
 from dse.strict_yaml import load
@@ -80,7 +81,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise RunError(str(error)) from None
     try:
         Task.model_validate(value["settings"]["task"])
-        complete = {"board", "space", "data_sha256"} <= set(value["settings"]) and "source" in value["data"]
+        complete = {"boards", "space", "data_sha256"} <= set(value["settings"]) and "source" in value["data"]
     except (TypeError, KeyError, ValidationError):
         complete = False
     if not complete:
@@ -100,6 +101,11 @@ def data_location(folder: Path) -> str | None:
     value = load(path).value if path.is_file() else {}
     found = value.get("data") if isinstance(value, dict) else None
     return found if isinstance(found, str) else None
+
+
+def run_boards(folder: Path) -> list[Board]:
+    """The boards of a run, as they were described when it began. Raises RunError."""
+    return [Board.model_validate(board) for board in read_run(folder)["boards"]]
 
 
 def run_task(folder: Path) -> Task:

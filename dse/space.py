@@ -90,21 +90,16 @@ class Space:
 
     def candidate(self, choose: Chooser, defaults: Defaults = Defaults()) -> Candidate:
         """The candidate whose open values `choose` gives. Raises NetworkError when they describe no network."""
-        read = _Reading(self.document, choose)
-        shape = defaults.input_shape
-        if "resolution" in self.tree:
-            size = read.value(("resolution",), self.tree["resolution"])
-            shape = (size, size, shape[2])
-        width = float(read.value(("width",), self.tree.get("width", 1.0)))
-        divisor = int(self.tree.get("width_divisor", 8))
+        shape = self.image(choose, defaults)
+        width = self.width(choose)
         blocks: list[Block] = []
         places: list[Path_] = []
-        for path, stage in self._stages:
-            for block in read.stage(path, stage, width, divisor):
+        for number, (path, _) in enumerate(self._stages):
+            for block in self.stage(number, choose, width):
                 blocks.append(block)
                 places.append(path)
-        head = read.model(("head",), self.tree.get("head", {}), Head).at_width(width, divisor)
-        settings = read.mapping(("training",), self.tree.get("training", {}))
+        head = self.head(choose, width)
+        settings = _Reading(self.document, choose).mapping(("training",), self.tree.get("training", {}))
         training = self._training(defaults.training, settings)
         try:
             return Candidate.make(shape, defaults.classes, tuple(blocks), head, training)
@@ -112,6 +107,37 @@ class Space:
             index = block_index(error)
             place = places[index] if index is not None else ("head",)
             raise NetworkError(path_text(place), error.problem) from None
+
+    def image(self, choose: Chooser, defaults: Defaults = Defaults()) -> Shape:
+        """The input of a candidate."""
+        if "resolution" not in self.tree:
+            return defaults.input_shape
+        size = _Reading(self.document, choose).value(("resolution",), self.tree["resolution"])
+        return size, size, defaults.input_shape[2]
+
+    def width(self, choose: Chooser) -> float:
+        """The width multiplier."""
+        return float(_Reading(self.document, choose).value(("width",), self.tree.get("width", 1.0)))
+
+    @property
+    def num_stages(self) -> int:
+        """Stages, the stem included."""
+        return len(self._stages)
+
+    def stage(self, index: int, choose: Chooser, width: float) -> tuple[Block, ...]:
+        """The blocks of a stage, before they know their input."""
+        path, tree = self._stages[index]
+        return tuple(_Reading(self.document, choose).stage(path, tree, width, self._divisor))
+
+    def head(self, choose: Chooser, width: float) -> Head:
+        """What follows the stages, before it knows its input."""
+        read = _Reading(self.document, choose)
+        head: Head = read.model(("head",), self.tree.get("head", {}), Head)
+        return head.at_width(width, self._divisor)
+
+    @property
+    def _divisor(self) -> int:
+        return int(self.tree.get("width_divisor", 8))
 
     def from_assignment(self, assignment: Assignment, defaults: Defaults = Defaults()) -> Candidate:
         """The candidate of recorded values. Raises NetworkError, or FileError for a value outside its set."""

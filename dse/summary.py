@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from dse.cost import Board, Budget, CostReport, estimate
 from dse.pareto import front_rows
 from dse.record import TrialRecord
 
@@ -33,3 +34,20 @@ def front_records(records: list[TrialRecord], objectives: list[str]) -> list[Tri
     """The complete trials on the front of these objectives, best first."""
     complete = [record for record in records if record.outcome == "complete"]
     return [complete[index] for index in front_rows([record.values for record in complete], objectives)]
+
+
+def on_board(records: list[TrialRecord], board: Board) -> list[TrialRecord]:
+    """The complete trials that fit a board, with what they cost now; the search need not have known the board."""
+    budget, found = Budget.of_board(board), []
+    for record in records:
+        if record.outcome == "complete" and record.candidate:
+            cost = estimate(record.candidate.network)
+            if budget.excess(cost) <= 0:
+                found.append(replace(record, values=record.values | cost_values(cost)))
+    return found
+
+
+def cost_values(cost: CostReport) -> dict[str, float]:
+    """The costs that a trial records."""
+    names = ("params", "macs", "arena_bytes", "arena_head_bytes", "arena_tail_bytes", "flash_bytes")
+    return {name: float(getattr(cost, name)) for name in names}

@@ -50,6 +50,24 @@ def duration_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def milliseconds_text(milliseconds: float) -> str:
+    """A latency to three digits, in seconds from one second on.
+
+    >>> milliseconds_text(0.1234), milliseconds_text(491.2), milliseconds_text(8140.0)
+    ('0.123 ms', '491 ms', '8.14 s')
+    """
+    return f"{milliseconds:.3g} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.3g} s"
+
+
+def millijoules_text(millijoules: float) -> str:
+    """An energy to three digits, in joules from one joule on.
+
+    >>> millijoules_text(22.78), millijoules_text(1070.0)
+    ('22.8 mJ', '1.07 J')
+    """
+    return f"{millijoules:.3g} mJ" if millijoules < 999.5 else f"{millijoules / 1000:.3g} J"
+
+
 def parse_duration(text: str) -> float:
     """Seconds from '90', '30m', '1h30m'. Raises DseError.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +14,16 @@ from dse.candidate import Candidate
 from dse.datasets import Data, load_data
 from dse.space import Space, load_space, parse_space
 from dse.tasks import load_task
+
+# Models that others made: those shipped with the tests, and all of the ground truth where it is at hand.
+GROUND_TRUTH = Path(os.environ.get("DSE_GROUNDTRUTH", Path(__file__).parents[2] / "shared" / "groundtruth"))
+PUBLISHED_MODELS = sorted(
+    {
+        path.stem: path
+        for folder in (Path(__file__).parent, GROUND_TRUTH)
+        for path in (folder / "models").glob("*.tflite")
+    }.values()
+)
 
 # One network of every family, with what is special about it switched on.
 FAMILIES = {

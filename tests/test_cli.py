@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dse.build import build_model
 from dse.candidate import Candidate
 from dse.cli import COMMANDS, cli
-from dse.cost import estimate
+from dse.cost import estimate, list_boards, load_board
 from dse.space import load_space
+from dse.units import bytes_text
+from tests.conftest import family_space, only_candidate, with_plausible_weights
+from tests.one_operator import one_operator
 from tests.test_run import TINY
 
 
@@ -96,12 +101,99 @@ def test_sample_and_cost_agree_with_the_library(tmp_path: Path) -> None:
     file.write_text(sampled[0])
     candidate = Candidate.from_json(sampled[0])
     arguments = ["cost", str(file), "--board", "nano33ble", "--board", "fs32k142"]
-    report = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).output)
-    assert {key: report[key] for key in estimate(candidate.network).to_dict()} == estimate(candidate.network).to_dict()
-    assert set(report["boards"]) == {"nano33ble", "fs32k142"}
+    reports = [json.loads(line) for line in CliRunner().invoke(cli, [*arguments, "--json"]).output.splitlines()]
+    assert [report["board"] for report in reports] == ["nano33ble", "fs32k142"]
+    report = reports[0]
+    expected = json.loads(json.dumps(estimate(candidate.network).to_dict()))
+    assert {key: report[key] for key in expected} == expected
     text = CliRunner().invoke(cli, arguments).output
     assert f"{report['params']:,}" in text
     assert "arena:" in text
+
+
+MODELS = Path(__file__).parent / "models"
+
+
+def test_cost_of_a_model_file() -> None:
+    """ResNet8 of MLPerf Tiny: 12,501,632 MACs and 98,496 bytes as published; 49,152 bytes of head as TFLM takes them."""
+    path = str(MODELS / "mlperf_resnet8.tflite")
+    lines = CliRunner().invoke(cli, ["cost", path, "--board", "nano33ble", "--board", "fs32k142", "--json"]).output
+    nano, small = (json.loads(line) for line in lines.splitlines())
+    wanted = {"params": 77_706, "macs": 12_501_632, "arena_head_bytes": 49_152, "flash_bytes": 98_496}
+    assert {key: nano[key] for key in wanted} == wanted
+    assert nano["operators"] == {
+        "ADD": 3, "AVERAGE_POOL_2D": 1, "CONV_2D": 9, "FULLY_CONNECTED": 1, "RESHAPE": 1, "SOFTMAX": 1,
+    }  # fmt: skip
+    assert nano["arena_tail_bytes"] < nano["arena_tail_bytes_host"] == 6_832
+    assert (nano["fits"], nano["over_by"]) == (True, {"arena_bytes": 0, "flash_bytes": 0})
+    board = load_board("fs32k142")
+    over = 49_152 + small["arena_tail_bytes"] - board.arena_bytes
+    assert (small["fits"], small["over_by"]) == (False, {"arena_bytes": over, "flash_bytes": 0})
+    assert nano["latency_ms"]["low"] < nano["latency_ms"]["high"]
+    assert nano["latency_ms"]["runtime"] == "tflm"
+    first = CliRunner().invoke(cli, ["cost", path, "--board", "nano33ble", "--runtime", "vendor", "--json"]).output
+    assert json.loads(first)["latency_ms"]["runtime"] == "vendor"
+    text = CliRunner().invoke(cli, ["cost", path, "--board", "fs32k142"]).output
+    assert f"does not fit: arena {bytes_text(over)} too much" in text
+    assert "peak:" in text
+    assert "modelled" in text
+
+
+def test_cost_of_what_is_no_model(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes((MODELS / "mlperf_resnet8.tflite").read_bytes()[:40_000])
+    done = dse("cost", str(broken))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"dse: \S+broken.tflite: not a TFLite model: .*\n", done.stderr)
+    unknown = tmp_path / "unknown.tflite"
+    unknown.write_bytes(one_operator("TRANSPOSE_CONV"))
+    done = dse("cost", str(unknown))
+    assert done.returncode == 2
+    assert "unknown.tflite: operators whose cost is not known: TRANSPOSE_CONV; known: ADD, " in done.stderr
+
+
+def test_cost_of_a_keras_file(tmp_path: Path) -> None:
+    """What it costs is what the network that it came from costs."""
+    network = only_candidate(family_space("bneck", "{expansion: 2}")).network
+    path = tmp_path / "model.keras"
+    with_plausible_weights(build_model(network)).save(path)
+    done = dse("cost", str(path), "--board", "nano33ble", "--json")
+    assert done.returncode == 0, done.stderr
+    report, expected = json.loads(done.stdout), estimate(network)
+    assert report["macs"] == expected.macs
+    assert report["operators"] == expected.operators
+    assert report["arena_head_bytes"] == expected.arena_head_bytes
+    path.write_bytes(b"PK no archive at all")
+    done = dse("cost", str(path))
+    assert done.returncode == 2
+    assert "not a Keras model" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_screen(tmp_path: Path) -> None:
+    arguments = ["screen", "--space", "mixed", "--board", "fs32k142", "--board", "nano33ble", "--max-macs", "5M"]
+    arguments += ["--count", "4500", "--out", str(tmp_path / "one"), "--json"]
+    done = dse(*arguments, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    # The same figures from one process, and the same again in the file.
+    again = json.loads(dse(*arguments, "--workers", "1").stdout)
+    assert figures == again == json.loads((tmp_path / "one" / "screen.json").read_text())
+    for name in ("screen.html", "screen.png"):
+        assert (tmp_path / "one" / name).stat().st_size > 10_000
+    small, nano = figures["boards"]["fs32k142"], figures["boards"]["nano33ble"]
+    assert nano["limits"] == {"arena_bytes": 212_992, "flash_bytes": 800_000, "macs": 5_000_000}
+    for fit in (small, nano):
+        assert fit["share"] + sum(fit["binds"].values()) == pytest.approx(1)
+        assert all(fit["binds"][name] <= fit["breaks"][name] for name in fit["limits"])
+        best = estimate(Candidate.from_dict(fit["candidate"]).network)
+        assert best.macs == fit["most_macs"] <= 5_000_000
+        assert best.arena_bytes <= fit["limits"]["arena_bytes"]
+    assert small["share"] < nano["share"]
+    spread = figures["spread"]["arena_bytes"]
+    assert spread["p0"] < spread["p50"] < spread["p100"]
+    text = dse(*arguments[:-1]).stdout
+    assert re.search(r"fs32k142: \d+\.\d\d% fit", text)
 
 
 def test_cost_of_a_space() -> None:
@@ -151,6 +243,19 @@ def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
         assert score["low_95"] <= score["accuracy"] <= score["high_95"]
         assert report["fits"]["imxrt1060"]["fits"] is True
         assert "feed `pixel - 128`" in (bundle / "README.md").read_text(encoding="utf-8")
+
+    # One run, read for boards that the search did not know: latency of each, and nothing where nothing fits.
+    boards = ("--board", "nano33ble", "--board", "bluebox2")
+    rows = json.loads(dse("front", str(run), *boards, "--json").stdout)
+    assert {row["board"] for row in rows} == {"nano33ble", "bluebox2"}
+    assert all(row["latency_ms"] for row in rows if row["board"] == "nano33ble")
+    assert not any(row["latency_ms"] for row in rows if row["board"] == "bluebox2")
+    assert {row["id"] for row in rows if row["board"] == "bluebox2"} == {row["id"] for row in front}
+    tiny = tmp_path / "tiny-board.yaml"  # the same with 100 bytes of SRAM that a model may use
+    source = next(path for path in list_boards() if path.stem == "fs32k142").read_text()
+    tiny.write_text(source.replace("name: fs32k142", "name: tiny").replace("value: 12288", "value: 32668"))
+    assert "no complete trial fits tiny" in dse("front", str(run), "--board", str(tiny)).stdout
+    assert "latency (tflm)" in dse("front", str(run), *boards).stdout
 
     # One trial by its number, for another board, and a number that is not there.
     number = str(front[0]["trial"])

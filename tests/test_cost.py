@@ -1,46 +1,15 @@
-"""Memory plans, budgets and boards."""
+"""Cost reports, budgets and boards."""
 
 from __future__ import annotations
 
-import dataclasses
+import json
 
 import pytest
 
 from dse.cost import Budget, estimate, list_boards, load_board
-from dse.cost.memory import Lifetime, greedy_plan, lifetimes
-from dse.cost.operators import lower
 from dse.errors import FileError, UnknownNameError
 from dse.tasks import list_tasks, load_task
 from tests.conftest import FAMILIES, family_space, only_candidate
-
-
-def test_greedy_plan_by_hand() -> None:
-    """Four tensors in a chain of three operators, with a shortcut over the middle one.
-
-    Sizes rounded to 16: a 64, b 32, c 32, d 16. Largest first: a at 0; c before b (the later of two equals): c does
-    not meet a (a lives 0-1, c 1-2: it does) -> 64; b lives 0-1, meets a and c -> 96; d lives 2-2, meets c only -> 0.
-    """
-    plan = greedy_plan(
-        [Lifetime("a", 64, 0, 1), Lifetime("b", 20, 0, 1), Lifetime("c", 32, 1, 2), Lifetime("d", 1, 2, 2)]
-    )
-    assert plan.offsets == {"a": 0, "c": 64, "b": 96, "d": 0}
-    assert plan.head_bytes == 128
-
-
-def test_greedy_plan_uses_the_lowest_gap_that_fits() -> None:
-    """big 64 at 0; mid 48 meets big -> 64; small 16 meets mid only, so it lies in big's place."""
-    plan = greedy_plan([Lifetime("big", 64, 0, 0), Lifetime("mid", 48, 0, 2), Lifetime("small", 16, 1, 2)])
-    assert plan.offsets == {"big": 0, "mid": 64, "small": 0}
-
-
-def test_a_residual_keeps_its_input_alive() -> None:
-    candidate = only_candidate(family_space("bneck", "{expansion: 1}"))
-    operators = lower(candidate.network)
-    add = next(i for i, op in enumerate(operators) if op.kind == "ADD")
-    alive = {t.name: (t.first, t.last) for t in lifetimes(operators, "input", 3072)}
-    shortcut = operators[add].inputs[0]
-    assert alive[shortcut][1] == add
-    assert alive["input"] == (0, 0)
 
 
 def test_hand_worked_report() -> None:
@@ -118,4 +87,7 @@ def test_every_task_loads(path) -> None:  # type: ignore[no-untyped-def]
 
 def test_reports_are_plain_data() -> None:
     report = estimate(only_candidate(family_space("fire")).network)
-    assert report.to_dict() == dataclasses.asdict(report) | {"arena_bytes": report.arena_bytes}
+    data = json.loads(json.dumps(report.to_dict()))
+    assert data["arena_bytes"] == report.arena_bytes
+    assert data["work"]["conv_macs"] + data["work"]["fully_connected_macs"] == report.macs
+    assert sum(tensor["bytes"] for tensor in data["peak_tensors"]) == report.arena_head_bytes

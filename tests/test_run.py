@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dse import run, workers
-from dse.cost import Budget, load_board
+from dse.cost import Budgets, load_board
 from dse.errors import NothingFitsError, RunError, UnknownNameError
 from dse.explorer_names import EXPLORERS
 from dse.explorers import make_explorer
@@ -62,7 +62,7 @@ class Watcher:
 def settings(folder: Path, **changes) -> Settings:  # type: ignore[no-untyped-def]
     board = load_board("nano33ble")
     task = load_task("cifar10").model_copy(update={"accuracy": "float"})
-    base = Settings(parse_space(TINY, "tiny.yaml"), task, board, Budget.of_board(board), folder, workers=0)
+    base = Settings(parse_space(TINY, "tiny.yaml"), task, (board,), Budgets.of_boards([board]), folder, workers=0)
     return dataclasses.replace(base, **({"trials": 3, "epochs": 1, "data": "sample"} | changes))
 
 
@@ -120,7 +120,7 @@ def quick_task():  # type: ignore[no-untyped-def]
 def test_infeasible_candidates_never_train(tmp_path: Path) -> None:
     """Three of the twelve candidates fit. The others are refused with the reason, and do not count as trials."""
     watcher = Watcher()
-    limited = settings(tmp_path, budget=Budget(params=900), trials=3)
+    limited = settings(tmp_path, budgets=Budgets.of_boards([], params=900), trials=3)
     search(limited, watcher)
     infeasible = [record for record in watcher.records if record.outcome == "infeasible"]
     assert infeasible
@@ -135,13 +135,13 @@ def test_infeasible_candidates_never_train(tmp_path: Path) -> None:
 
 def test_random_screens_before_it_proposes(tmp_path: Path) -> None:
     watcher = Watcher()
-    search(settings(tmp_path, budget=Budget(params=900), explorer="random"), watcher)
+    search(settings(tmp_path, budgets=Budgets.of_boards([], params=900), explorer="random"), watcher)
     assert not [record for record in watcher.records if record.outcome == "infeasible"]
 
 
 def test_nothing_fits_names_the_binding_limit(tmp_path: Path) -> None:
     with pytest.raises(NothingFitsError) as caught:
-        search(settings(tmp_path, budget=Budget(params=10**9, macs=1000)), Watcher())
+        search(settings(tmp_path, budgets=Budgets.of_boards([], params=10**9, macs=1000)), Watcher())
     text = str(caught.value)
     assert text.startswith("nothing in tiny fits: macs is the binding limit (1,000)")
     assert "the nearest candidate found needs 17," in text  # the stem alone takes 8*8*27*8 = 13,824
@@ -152,7 +152,7 @@ def test_nothing_fits_names_the_binding_limit(tmp_path: Path) -> None:
 def test_the_nearest_candidate_is_the_smallest() -> None:
     """By hand: 1x1 kernels and 8 channels everywhere need the least of both."""
     space = parse_space(TINY, "tiny.yaml")
-    nearest = find_nearest(space, Budget(macs=1), Defaults())
+    nearest = find_nearest(space, Budgets.of_boards([], macs=1), Defaults())
     assert [getattr(block, "channels", None) for block in nearest.candidate.blocks] == [8, 8, 8]
     assert nearest.candidate.blocks[1].kernel == 1  # type: ignore[attr-defined]
     assert nearest.share == 0
@@ -164,7 +164,10 @@ def test_the_nearest_candidate_is_the_smallest() -> None:
         ({"seed": 1}, "seed"),
         ({"epochs": 2}, "epochs"),
         ({"explorer": "random"}, "explorer"),
-        ({"budget": Budget(params=5000)}, "limits.params: None, now 5000"),
+        (
+            {"budgets": Budgets.of_boards([load_board("nano33ble")], params=5000)},
+            "limits.nano33ble.params: None, now 5000",
+        ),
         (
             {"task": load_task("cifar10").model_copy(update={"accuracy": "float", "validation": 0.2})},
             "task.validation: 0.1, now 0.2",

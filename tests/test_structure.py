@@ -17,11 +17,32 @@ LAYERS = [
     {
         *("errors", "units", "domains", "explorer_names", "files", "statistics", "quiet"),
         *("strict_yaml", "resources", "network", "training", "blocks", "candidate", "space", "tasks", "cost"),
-        *("pareto", "record", "feasible", "summary"),
+        *(
+            "pareto",
+            "record",
+            "feasible",
+            "summary",
+            "choices",
+            "screening",
+            "screen_report",
+            "flatbuffer",
+            "tflite_file",
+        ),
     },
-    {"datasets", "download", "build", "train", "convert", "tflite_file", "runtimes", "tflm_child", "pipeline"},
+    {
+        "datasets",
+        "download",
+        "build",
+        "train",
+        "convert",
+        "rewrite",
+        "keras_file",
+        "runtimes",
+        "tflm_child",
+        "pipeline",
+    },
     {"study", "explorers", "workers", "frames", "run_folder", "run", "export"},
-    {"plots", "cli", "__init__"},
+    {"plots", "screen_plots", "cli", "__init__"},
 ]
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")
 ONE_FILE_EACH = {"optuna": "study.py", "ray": "workers.py"}
@@ -64,7 +85,13 @@ def test_a_search_library_is_imported_by_one_file(library: str, home: str) -> No
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["list"], ["check", "cmv3.yaml", "nano33ble"], ["cost", "cmv3.yaml", "--board", "nano33ble"]],
+    [
+        ["--help"],
+        ["list"],
+        ["check", "cmv3.yaml", "nano33ble"],
+        ["cost", "cmv3.yaml", "--board", "nano33ble"],
+        ["cost", str(Path(__file__).parent / "models" / "mlperf_resnet8.tflite"), "--board", "nano33ble"],
+    ],
 )
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     program = (

@@ -8,99 +8,188 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dse.cost.latency import RUNTIMES
+
 if TYPE_CHECKING:
-    from dse.candidate import Candidate
-    from dse.cost import Board
+    from dse.cost import Board, CostReport
+    from dse.cost.verdict import Verdict
 
 RANDOM_CANDIDATES = 500
+MAX_CANDIDATE_BYTES = 1 << 20
+Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 
 
 @click.command("cost")
 @click.argument("what")
 @click.option("--board", "boards", multiple=True, help="Does it fit this board? May be given several times.")
-@click.option("--json", "as_json", is_flag=True, help="An object instead of a table.")
-def command(what: str, boards: tuple[str, ...], as_json: bool) -> None:
-    """Show what WHAT costs: a candidate (JSON file), or a space.
+@click.option(
+    "--runtime", type=click.Choice(list(RUNTIMES)), help="Whose latency is shown first. [default: the board's]"
+)
+@click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of a table.")
+def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bool) -> None:
+    """Show what WHAT costs: a model (.tflite, .keras), a candidate (.json), or a space.
 
-    A candidate is shown layer by layer. Of a space, 500 random candidates are drawn and the range is shown, with the
-    share that fits each board.
+    A model or a candidate is shown operator by operator or layer by layer, with its arena, what is alive where it needs
+    most, its size in flash, and on each board whether it fits and how long it takes. Of a space, 500 random candidates
+    are drawn and the range is shown, with the share that fits each board; dse screen looks closer.
 
     \b
     Example:
-      dse cost cmv3.yaml --board imxrt1060 --board nano33ble
+      dse cost model.tflite --board imxrt1060 --board nano33ble
     """
-    from dse.candidate import Candidate
     from dse.cost import load_board
 
     named = [load_board(name) for name in boards]
-    path = Path(what)
-    if path.suffix == ".json":
+    match Path(what).suffix:
+        case ".tflite":
+            _tflite(what, named, runtime, as_json)
+        case ".keras":
+            _keras(what, named, runtime, as_json)
+        case ".json":
+            _candidate(what, named, runtime, as_json)
+        case _:
+            _space(what, named, runtime, as_json)
+
+
+def _tflite(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+    from dse.tflite_file import load_tflite
+
+    content, _ = load_tflite(Path(what))
+    _model(what, content, boards, runtime, as_json)
+
+
+def _keras(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+    if not Path(what).is_file():  # said before TensorFlow is loaded
         from dse.errors import FileError
 
-        try:
-            text = path.read_text(encoding="utf-8")[: 1 << 20]
-        except (OSError, UnicodeDecodeError) as error:
-            raise FileError(what, None, "", f"cannot be read: {error}") from None
-        _candidate(Candidate.from_json(text), named, as_json)
-    else:
-        _space(what, named, as_json)
+        raise FileError(what, None, "", "cannot be read: no such file")
+    from dse.keras_file import int8_of_keras
+
+    content = int8_of_keras(Path(what))
+    if not as_json:
+        click.echo(f"{what}: converted to int8 with random images, as dse would export it", err=True)
+    _model(what, content, boards, runtime, as_json)
 
 
-def _candidate(candidate: Candidate, boards: list[Board], as_json: bool) -> None:
-    from dse.cost import Budget, estimate
+def _model(what: str, content: bytes, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+    from dse.cost import estimate_graph
+    from dse.cost.macs import KERNEL_KINDS, macs_of
+    from dse.errors import FileError, OperatorError
+    from dse.tflite_file import read_tflite
+
+    graph = read_tflite(content, what)
+    try:
+        report = estimate_graph(graph, len(content))
+    except OperatorError as error:
+        raise FileError(what, None, "", str(error)) from None
+    rows: list[Row] = []
+    for number, operator in enumerate(graph.operators):
+        output = graph.tensors[operator.outputs[0]]
+        kernels = [i for i in operator.inputs[1:] if i >= 0 and graph.tensors[i].constant]
+        params = sum(graph.tensors[i].num_elements for i in kernels) if operator.kind in KERNEL_KINDS else 0
+        rows.append((str(number), operator.kind, _shape(output.shape), params, macs_of(operator, graph.tensors)))
+    _show(what, {"model": what}, report, rows, boards, runtime, as_json)
+
+
+def _candidate(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+    from dse.candidate import Candidate
+    from dse.cost import estimate
     from dse.cost.formulas import layer_costs
+    from dse.errors import FileError
+
+    try:
+        text = Path(what).read_text(encoding="utf-8")[:MAX_CANDIDATE_BYTES]
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(what, None, "", f"cannot be read: {error}") from None
+    candidate = Candidate.from_json(text)
+    rows: list[Row] = [
+        (layer.name, type(layer).__name__, _shape(layer.shape), cost.params, cost.macs)
+        for layer, cost in layer_costs(candidate.network)
+        if cost.params or cost.macs
+    ]
+    title = f"candidate {candidate.id}"
+    _show(title, {"id": candidate.id}, estimate(candidate.network), rows, boards, runtime, as_json)
+
+
+def _show(
+    title: str,
+    name: dict[str, str],
+    report: CostReport,
+    rows: list[Row],
+    boards: list[Board],
+    runtime: str | None,
+    as_json: bool,
+) -> None:
+    from dse.cost.verdict import judge
     from dse.units import bytes_text
 
-    report = estimate(candidate.network)
-    fits = {board.name: Budget.of_board(board).exceeded_by(report) for board in boards}
+    verdicts = [judge(report, board, runtime or "") for board in boards]
     if as_json:
-        over = {name: {"fits": not reasons, "over": reasons} for name, reasons in fits.items()}
-        click.echo(json.dumps({"id": candidate.id, **report.to_dict(), "boards": over}, indent=2))
+        for body in [verdict.to_dict() for verdict in verdicts] or [report.to_dict() | {"board": None}]:
+            click.echo(json.dumps(name | body))
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("layer", "kind", "output", title=f"candidate {candidate.id}", title_justify="left")
+    table = Table("", "kind", "output", title=title, title_justify="left")
     table.add_column("params", justify="right")
     table.add_column("MACs", justify="right")
-    for layer, cost in layer_costs(candidate.network):
-        if cost.params or cost.macs:
-            shape = "x".join(map(str, layer.shape))
-            table.add_row(layer.name, type(layer).__name__, shape, f"{cost.params:,}", f"{cost.macs:,}")
+    for first, kind, shape, params, macs in rows:
+        table.add_row(first, kind, shape, f"{params:,}" if params else "", f"{macs:,}" if macs else "")
     table.add_section()
     table.add_row("total", "", "", f"{report.params:,}", f"{report.macs:,}")
     console = Console()
     (console if console.is_terminal else Console(width=110)).print(table)
-    head, tail = bytes_text(report.arena_head_bytes), bytes_text(report.arena_tail_bytes)
-    click.echo(f"arena: {head} head + {tail} tail (estimate), peak at {report.peak_operator}")
-    click.echo(f"flash: {bytes_text(report.flash_bytes)} (estimate)")
-    for name, reasons in fits.items():
-        click.echo(f"{name}: {'fits' if not reasons else 'does not fit: ' + '; '.join(reasons)}")
+    head, tail, host = map(bytes_text, (report.arena_head_bytes, report.arena_tail_bytes, report.arena_tail_bytes_host))
+    click.echo(f"arena: {head} head ({report.plan} plan) + {tail} tail on a 32-bit target ({host} on a 64-bit host)")
+    click.echo(f"peak:  {report.peak_operator}, while these are alive:")
+    for writer, size in report.peak_tensors:
+        click.echo(f"       {bytes_text(size):>10}  {writer}")
+    click.echo(f"flash: {bytes_text(report.flash_bytes)}")
+    for verdict in verdicts:
+        for line in lines_of(verdict):
+            click.echo(line)
 
 
-def _space(name: str, boards: list[Board], as_json: bool) -> None:
+def lines_of(verdict: Verdict) -> list[str]:
+    """A verdict as a person reads it."""
+    from dse.units import bytes_text
+
+    parts = []
+    for name, left in verdict.left.items():
+        what = name.removesuffix("_bytes")
+        parts.append(f"{what} {bytes_text(abs(left))} {'left' if left >= 0 else 'too much'}")
+    lines = [f"{verdict.board.name}: {'fits' if verdict.fits else 'does not fit'}: {', '.join(parts)}"]
+    if verdict.latencies:
+        lines.append(f"  latency: {'; '.join(map(str, verdict.latencies.values()))}")
+    lines.append(f"  {verdict.basis}")
+    if verdict.energy:
+        lines.append(f"  energy: {verdict.energy} with the first of them")
+    return lines
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
     import numpy as np
 
     from dse.cost import Budget, estimate
-    from dse.errors import NetworkError
+    from dse.screening import Screening
     from dse.space import load_space
 
     space = load_space(name)
     if not space.domains:
-        _candidate(space.sample(np.random.default_rng(0))[1], boards, as_json)
+        candidate = space.sample(np.random.default_rng(0))[1]
+        report = estimate(candidate.network)
+        _show(f"{space.name}, candidate {candidate.id}", {"id": candidate.id}, report, [], boards, runtime, as_json)
         return
-    rng = np.random.default_rng(0)
-    reports = []
-    for _ in range(RANDOM_CANDIDATES):
-        try:
-            reports.append(estimate(space.sample(rng)[1].network))
-        except NetworkError:
-            continue
+    costs = [cost for cost in Screening(space).costs(RANDOM_CANDIDATES) if cost]
     names = ("params", "macs", "arena_bytes", "flash_bytes")
-    ranges = {key: [int(v) for v in np.percentile([getattr(r, key) for r in reports], [0, 50, 100])] for key in names}
+    ranges = {key: [int(v) for v in np.percentile([getattr(c, key) for c in costs], [0, 50, 100])] for key in names}
     share = {
-        board.name: sum(not Budget.of_board(board).exceeded_by(report) for report in reports) / len(reports)
-        for board in boards
+        board.name: sum(Budget.of_board(board).excess(cost) <= 0 for cost in costs) / len(costs) for board in boards
     }
     if as_json:
         keys = ("smallest", "median", "largest")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trial", "trials", type=click.IntRange(min=0), multiple=True, help="This trial; may be given several times."
 )
-@click.option("--board", "boards", multiple=True, help="Say whether it fits this board. [default: the run's board]")
+@click.option("--board", "boards", multiple=True, help="Say whether it fits this board. [default: the run's boards]")
 @click.option("--data", help="Where the images are. [default: as the search was told]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the bundles. [default: RUN/bundles]")
 @click.option("--test-images", type=click.IntRange(min=1), help="Score on the first N test images. [default: all]")
@@ -93,10 +93,10 @@ def export_records(
     """Exports these trials, with the data that the run was made with. Raises RunError."""
     if not records:
         return []
-    from dse.cost import Board, load_board
+    from dse.cost import load_board
     from dse.datasets import load_data
     from dse.quiet import quiet_tensorflow
-    from dse.run_folder import data_location, read_run, run_task
+    from dse.run_folder import data_location, read_run, run_boards, run_task
 
     description = read_run(run)
     loaded = load_data(run_task(run), data or data_location(run))
@@ -106,8 +106,7 @@ def export_records(
             "name the folder with --data"
         )
     named = [load_board(name) for name in boards]
-    if not named and description["board"]:
-        named = [Board.model_validate(description["board"])]
+    named = named or run_boards(run)
     quiet_tensorflow()
     from dse.export import export
 

@@ -4,50 +4,59 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from dse.cost import Board
+    from dse.record import TrialRecord
 
 
 @click.command("front")
 @click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--board",
+    "boards",
+    multiple=True,
+    help="The front of what fits this board; the search need not have known it. May be given several times.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A list of objects instead of a table.")
-def command(run: Path, as_json: bool) -> None:
+def command(run: Path, boards: tuple[str, ...], as_json: bool) -> None:
     """Show the Pareto front of RUN, a folder that dse search wrote.
+
+    Training does not depend on a board, so one run can be read for any: with --board, the costs are computed anew, and
+    the front is that of the trials that fit.
 
     \b
     Example:
-      dse front results/cmv3-imxrt1060 --json
+      dse front results/cmv3-imxrt1060 --board nano33ble
     """
-    print_front(run, as_json)
+    from dse.cost import load_board
+
+    print_front(run, [load_board(name) for name in boards], as_json)
 
 
-def print_front(run: Path, as_json: bool) -> None:
-    """Prints the front, best accuracy first, and how the other trials ended."""
+def print_front(run: Path, boards: list[Board], as_json: bool) -> None:
+    """Prints the front, of each board if any are given, best accuracy first, and how the other trials ended."""
     from dse.plots import front_data
     from dse.run_folder import load_summary
-    from dse.units import bytes_text, count_text
+    from dse.summary import on_board
 
     summary = load_summary(run)
-    rows = front_data(summary.records, summary.objectives, run.name).front
+    bodies: list[dict[str, Any]] = []
+    whose: list[Board | None] = [*boards] or [None]
+    for board in whose:
+        records = on_board(summary.records, board) if board else summary.records
+        rows = front_data(records, summary.objectives, run.name).front
+        if board:
+            rows = [{"board": board.name, **row, "latency_ms": _latency(row, board, records)} for row in rows]
+        bodies += rows
+        if not as_json:
+            _print_table(run, summary.objectives, rows, board)
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
+        click.echo(json.dumps(bodies, indent=2))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"Pareto front of {run}: " + ", ".join(summary.objectives), title_justify="left")
-    for name in ("trial", "id", "accuracy", "float", "params", "MACs", "arena", "flash"):
-        table.add_column(name, justify="left" if name == "id" else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            str(row["trial"]), row["id"], f"{row['accuracy']:.2%}", f"{row['accuracy_float']:.2%}",
-            count_text(row["params"]), count_text(row["macs"]), bytes_text(row["arena_bytes"]),
-            bytes_text(row["flash_bytes"]),
-        )  # fmt: skip
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=110)
-    console.print(table)
     ends = ", ".join(
         f"{n} {name}"
         for name in ("complete", "repeated", "infeasible", "failed", "running")
@@ -57,3 +66,43 @@ def print_front(run: Path, as_json: bool) -> None:
     for record in summary.records:
         if record.outcome == "failed":
             click.echo(f"trial {record.number} failed: {record.reason}", err=True)
+
+
+def _latency(row: dict[str, Any], board: Board, records: list[TrialRecord]) -> dict[str, Any] | None:
+    """The latency of a trial on a board, by the board's own runtime; None where nothing is known of it."""
+    from dse.cost import estimate
+    from dse.cost.verdict import judge
+
+    candidate = next(record.candidate for record in records if record.number == row["trial"])
+    assert candidate is not None  # it is complete
+    latency: dict[str, Any] | None = judge(estimate(candidate.network), board).to_dict()["latency_ms"]
+    return latency
+
+
+def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], board: Board | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from dse.units import bytes_text, count_text, milliseconds_text
+
+    where = f"{run} on {board.name}" if board else str(run)
+    table = Table(title=f"Pareto front of {where}: {', '.join(objectives)}", title_justify="left")
+    for name in ("trial", "id", "accuracy", "float", "params", "MACs", "arena", "flash"):
+        table.add_column(name, justify="left" if name == "id" else "right", no_wrap=True)
+    if board:
+        table.add_column(f"latency ({board.runtime})", justify="right", no_wrap=True)
+    for row in rows:
+        cells = [
+            str(row["trial"]), row["id"], f"{row['accuracy']:.2%}", f"{row['accuracy_float']:.2%}",
+            count_text(row["params"]), count_text(row["macs"]), bytes_text(row["arena_bytes"]),
+            bytes_text(row["flash_bytes"]),
+        ]  # fmt: skip
+        if board:
+            latency = row["latency_ms"]
+            ends = [milliseconds_text(latency[end]) for end in ("low", "high")] if latency else ["unknown"]
+            cells.append(" to ".join(ends))
+        table.add_row(*cells)
+    console = Console()
+    (console if console.is_terminal else Console(width=130 if board else 110)).print(table)
+    if board and not rows:
+        click.echo(f"no complete trial fits {board.name}")

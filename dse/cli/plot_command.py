@@ -31,6 +31,6 @@ def plot_run(run: Path, out: Path | None = None) -> list[Path]:
     summary, description = load_summary(run), read_run(run)
     if not summary.count("complete"):
         raise RunError(f"{run}: no trial is complete, so there is nothing to draw")
-    board = description["settings"]["board"] or "no board"
-    title = f"{description['settings']['space']} on {board} ({description['data']['source']})"
+    boards = ", ".join(description["settings"]["boards"]) or "no board"
+    title = f"{description['settings']['space']} on {boards} ({description['data']['source']})"
     return write_plots(front_data(summary.records, summary.objectives, title), out or run / "plots")

@@ -11,7 +11,12 @@ from dse.errors import DseError
 
 @click.command("search")
 @click.option("--space", required=True, help="Space: a YAML file or a shipped name (dse list spaces).")
-@click.option("--board", help="Board whose memory candidates must fit (dse list boards).")
+@click.option(
+    "--board",
+    "boards",
+    multiple=True,
+    help="Board whose memory candidates must fit (dse list boards). Of several, one of them must be fitted.",
+)
 @click.option(
     "--task", default="cifar10", show_default=True, help="Task: a YAML file, a shipped name, or an image folder."
 )
@@ -56,7 +61,7 @@ from dse.errors import DseError
 )
 def command(
     space: str,
-    board: str | None,
+    boards: tuple[str, ...],
     task: str,
     data: str | None,
     explorer: str,
@@ -74,7 +79,7 @@ def command(
     exporting: bool,
     test_images: int | None,
 ) -> None:
-    """Search a space for networks that fit a board.
+    """Search a space for networks that fit a board, or one of several.
 
     Proposes candidates, drops those that do not fit before any training, trains the others, and leaves everything in
     the folder of the run: the study, weights, plots and, for the front, bundles with int8 TFLite files. A search that
@@ -88,7 +93,7 @@ def command(
       dse search --space cmv3.yaml --board imxrt1060 --trials 30
     """
     from dse.cli.progress import make_face
-    from dse.cost import Budget, load_board
+    from dse.cost import Budgets, load_board
     from dse.errors import UnknownNameError
     from dse.explorer_names import EXPLORERS
     from dse.run import Settings, search
@@ -99,7 +104,7 @@ def command(
     if explorer not in EXPLORERS:
         raise UnknownNameError("explorer", explorer, EXPLORERS)
     the_space, the_task = load_space(space), load_task(task)
-    the_board = load_board(board) if board else None
+    the_boards = tuple(load_board(name) for name in dict.fromkeys(boards))
     if the_task.dataset == FOLDER_OF_IMAGES and not data and Path(task).is_dir():
         data = task
     if epochs is not None and "epochs" in the_space.tree.get("training", {}):
@@ -112,14 +117,14 @@ def command(
         "arena_bytes": parse_count(max_memory) if max_memory else None,
         "flash_bytes": parse_count(max_flash) if max_flash else None,
     }
-    if not the_board and not any(limits.values()):
+    if not the_boards and not any(limits.values()):
         raise DseError("give a --board (dse list boards), or a limit such as --max-memory 128KiB")
     settings = Settings(
         space=the_space,
         task=the_task,
-        board=the_board,
-        budget=Budget.of_board(the_board, **limits) if the_board else Budget(**limits),
-        folder=out or Path("results") / "-".join([the_space.name, *([the_board.name] if the_board else [])]),
+        boards=the_boards,
+        budgets=Budgets.of_boards(the_boards, **limits),
+        folder=out or Path("results") / "-".join([the_space.name, *(board.name for board in the_boards)]),
         explorer=explorer,
         trials=trials,
         timeout=parse_duration(timeout) if timeout else None,
@@ -144,10 +149,12 @@ def finish(folder: Path, complete: int, exporting: bool, test_images: int | None
     from dse.cli.export_command import export_front
     from dse.cli.front_command import print_front
     from dse.cli.plot_command import plot_run
+    from dse.run_folder import run_boards
 
     if not complete:
         raise DseError(f"{folder}: no trial is complete; 'dse front {folder}' says why")
-    print_front(folder, as_json=False)
+    boards = run_boards(folder)
+    print_front(folder, boards if len(boards) > 1 else [], as_json=False)
     for path in plot_run(folder):
         click.echo(f"plot: {path}")
     if exporting:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dse.cost.boards import Board
 from dse.cost.latency import LatencyRange
+from dse.units import millijoules_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class EnergyRange:
     high_mj: float
 
     def __str__(self) -> str:
-        return f"{self.low_mj:.3g} to {self.high_mj:.3g} mJ"
+        return f"{millijoules_text(self.low_mj)} to {millijoules_text(self.high_mj)}"
 
 
 def energy_range(latency: LatencyRange, board: Board) -> EnergyRange | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dse.network import Shape
 
@@ -57,7 +57,37 @@ class OperatorGraph:
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    offline: tuple[int, ...] = ()  # where each tensor lies in the arena, -1 for one that TFLM places; empty for no plan
 
     def counts(self) -> dict[str, int]:
         """How often each kind of operator occurs, by name."""
         return dict(sorted(Counter(operator.kind for operator in self.operators).items()))
+
+
+def renumbered(graph: OperatorGraph, order: list[int] | None = None) -> tuple[OperatorGraph, list[int]]:
+    """The same graph with its operators in `order`, and tensors numbered where they are first used.
+
+    Also the old number of every tensor. Tensors that no operator uses are left out, but for inputs and outputs.
+    """
+    operators = [graph.operators[index] for index in order] if order is not None else list(graph.operators)
+    numbers: dict[int, int] = {}
+    for index in graph.inputs:
+        numbers.setdefault(index, len(numbers))
+    for operator in operators:
+        for index in (*operator.inputs, *operator.outputs):
+            if index >= 0:
+                numbers.setdefault(index, len(numbers))
+    for index in graph.outputs:
+        numbers.setdefault(index, len(numbers))
+    new = {**numbers, -1: -1}
+    moved = OperatorGraph(
+        tuple(graph.tensors[index] for index in numbers),
+        tuple(
+            replace(o, inputs=tuple(new[i] for i in o.inputs), outputs=tuple(new[i] for i in o.outputs))
+            for o in operators
+        ),
+        tuple(new[index] for index in graph.inputs),
+        tuple(new[index] for index in graph.outputs),
+        tuple(graph.offline[index] for index in numbers) if graph.offline else (),
+    )
+    return moved, list(numbers)

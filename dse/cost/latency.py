@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dse.cost.boards import Board
 from dse.cost.latency_fit import ALIKE, published_fit
 from dse.cost.work import Work
+from dse.units import milliseconds_text
 
 RUNTIMES = {
     "tflm": "TFLM with its reference kernels",
@@ -44,7 +45,7 @@ class LatencyRange:
         return math.sqrt(self.low_ms * self.high_ms)
 
     def __str__(self) -> str:
-        return f"{self.low_ms:.3g} to {self.high_ms:.3g} ms ({self.runtime})"
+        return f"{milliseconds_text(self.low_ms)} to {milliseconds_text(self.high_ms)} ({self.runtime})"
 
 
 def latency_range(work: Work, core: str, clock_mhz: float, runtime: str) -> LatencyRange | None:
@@ -55,7 +56,7 @@ def latency_range(work: Work, core: str, clock_mhz: float, runtime: str) -> Late
     is that of the other cores. Nothing before and after the network is in it.
 
     >>> print(latency_range(Work(conv_macs=5_000_000, kernel_outputs=100_000), "cortex-m7", 216, "vendor"))
-    21.3 to 40.8 ms (vendor)
+    21.3 ms to 40.8 ms (vendor)
     >>> latency_range(Work(conv_macs=5_000_000), "cortex-a72", 1800, "linux") is None
     True
     """

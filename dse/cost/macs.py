@@ -14,6 +14,9 @@ UNCOUNTED = {
 }  # fmt: skip
 
 
+KERNEL_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
 def macs_of(operator: Operator, tensors: Sequence[Tensor]) -> int:
     """Multiply-accumulates of one operator on one image; bias and activation are not counted.
 
@@ -30,7 +33,7 @@ def macs_of(operator: Operator, tensors: Sequence[Tensor]) -> int:
         raise ValueError(
             f"the MACs of {operator.kind} are not known; known: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED"
         )
-    if operator.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+    if operator.kind not in KERNEL_KINDS:
         return 0
     weights = tensors[operator.inputs[1]].shape
     # What one output value is summed over.

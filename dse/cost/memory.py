@@ -1,74 +1,134 @@
-"""Peak activation memory: tensor lifetimes, and TFLM's greedy plan over them.
+"""Activation memory: how long tensors live, what that needs at least, and where TFLM puts them.
 
-The plan is that of `GreedyMemoryPlanner` in TensorFlow Lite Micro: sizes rounded up to 16 bytes, the largest
-first (among equals the later tensor first), each at the lowest offset where it overlaps no tensor alive with it.
+TFLM's plan is that of `GreedyMemoryPlanner` (tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc): sizes
+rounded up to 16 bytes, the largest first (among equals the later tensor first), each at the lowest offset where it
+overlaps no tensor alive with it. Tensors that the file gives a place of their own are put there before.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from dse.cost.operators import Operator
+from dse.cost.graph import OperatorGraph
+from dse.cost.scratch import scratch_bytes
 
 ALIGNMENT = 16
+ONLINE = -1  # in an offline plan: TFLM finds the place
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
-    """A tensor with the first and last operator during which it is alive."""
+class Lifetime(NamedTuple):
+    """A tensor of the arena, with the first and the last operator during which it is alive."""
 
-    name: str
-    num_bytes: int
+    tensor: int  # its number in the file; those behind the last are scratch buffers of kernels
+    num_bytes: int  # rounded up to ALIGNMENT
     first: int
     last: int
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Where every tensor lies, how much that takes, and which operator needs most."""
+class Peak:
+    """The operator during which most bytes are alive, these tensors, and their bytes. No plan needs less."""
 
-    head_bytes: int
-    offsets: dict[str, int]
-    peak_operator: int
-
-
-def lifetimes(operators: list[Operator], input_name: str, input_bytes: int) -> list[Lifetime]:
-    """Every activation tensor, in the order in which the file numbers them."""
-    last = {operators[-1].output: len(operators) - 1}
-    for index, operator in enumerate(operators):
-        for name in operator.inputs:
-            last[name] = max(last.get(name, 0), index)
-    found = [Lifetime(input_name, input_bytes, 0, last.get(input_name, 0))]
-    for index, operator in enumerate(operators):
-        found.append(Lifetime(operator.output, operator.output_bytes, index, last.get(operator.output, index)))
-    return found
+    operator: int
+    tensors: tuple[int, ...]
+    num_bytes: int
 
 
-def greedy_plan(tensors: list[Lifetime]) -> Plan:
-    """TFLM's plan for these tensors.
+def aligned(num_bytes: int) -> int:
+    """Bytes rounded up to TFLM's alignment.
 
-    >>> greedy_plan([Lifetime("a", 100, 0, 0), Lifetime("b", 60, 0, 1), Lifetime("c", 30, 1, 1)]).head_bytes
-    176
+    >>> aligned(1), aligned(16)
+    (16, 16)
     """
-    sizes = [-(-t.num_bytes // ALIGNMENT) * ALIGNMENT for t in tensors]
-    order = sorted(range(len(tensors)), key=lambda index: (-sizes[index], -index))
-    offsets: dict[int, int] = {}
-    for index in order:
-        tensor, size = tensors[index], sizes[index]
-        busy = sorted(
-            (offset, offset + sizes[other])
-            for other, offset in offsets.items()
-            if tensors[other].first <= tensor.last and tensor.first <= tensors[other].last
-        )
-        place = 0
-        for start, end in busy:
-            if place + size <= start:
-                break
-            place = max(place, end)
-        offsets[index] = place
-    head = max((offset + sizes[index] for index, offset in offsets.items()), default=0)
-    alive: dict[int, int] = {}
-    for index, tensor in enumerate(tensors):
-        for step in range(tensor.first, tensor.last + 1):
-            alive[step] = alive.get(step, 0) + sizes[index]
-    return Plan(head, {tensors[i].name: o for i, o in offsets.items()}, max(alive, key=lambda step: alive[step]))
+    return -(-num_bytes // ALIGNMENT) * ALIGNMENT
+
+
+def lifetimes(graph: OperatorGraph) -> list[Lifetime]:
+    """Every tensor that takes arena, in the order in which the file numbers them, then the kernels' scratch buffers.
+
+    Inputs live from the first operator, outputs to the last; what nothing reads lives while it is written.
+    """
+    first = dict.fromkeys(graph.inputs, 0)
+    last = dict.fromkeys(graph.inputs, 0)
+    scratch: list[tuple[int, int]] = []
+    for step, operator in enumerate(graph.operators):
+        for index in operator.inputs:
+            last[index] = step
+        for index in operator.outputs:
+            first[index] = last[index] = step
+        scratch += [(num_bytes, step) for num_bytes in scratch_bytes(operator, graph.tensors)]
+    for index in graph.outputs:
+        last[index] = len(graph.operators) - 1
+    found = [
+        Lifetime(index, aligned(graph.tensors[index].num_bytes), first[index], last[index])
+        for index in sorted(first)
+        if not graph.tensors[index].constant
+    ]
+    behind = len(graph.tensors)
+    return found + [Lifetime(behind + i, aligned(size), step, step) for i, (size, step) in enumerate(scratch)]
+
+
+def peak(tensors: list[Lifetime]) -> Peak:
+    """The first operator at which most bytes are alive.
+
+    >>> peak([Lifetime(0, 64, 0, 1), Lifetime(1, 32, 1, 2), Lifetime(2, 16, 2, 2)])
+    Peak(operator=1, tensors=(0, 1), num_bytes=96)
+    """
+    steps = 1 + max(tensor.last for tensor in tensors)
+    change = [0] * (steps + 1)
+    for tensor in tensors:
+        change[tensor.first] += tensor.num_bytes
+        change[tensor.last + 1] -= tensor.num_bytes
+    alive = most = where = 0
+    for step in range(steps):
+        alive += change[step]
+        if alive > most:
+            most, where = alive, step
+    return Peak(where, tuple(t.tensor for t in tensors if t.first <= where <= t.last), most)
+
+
+def greedy_offsets(tensors: list[Lifetime], fixed: tuple[int, ...] = ()) -> dict[int, int]:
+    """TFLM's offset for every tensor; `fixed` is an offline plan by tensor number.
+
+    >>> greedy_offsets([Lifetime(0, 112, 0, 0), Lifetime(1, 64, 0, 1), Lifetime(2, 32, 1, 1)])
+    {0: 0, 1: 112, 2: 0}
+    """
+    placed = {t: fixed[t.tensor] for t in tensors if t.tensor < len(fixed) and fixed[t.tensor] != ONLINE}
+    return place(sorted((t for t in tensors if t not in placed), key=by_size), placed)
+
+
+def by_size(tensor: Lifetime) -> tuple[int, int]:
+    """TFLM's order of placing: the largest first, among equals the later one."""
+    return -tensor.num_bytes, -tensor.tensor
+
+
+def place(order: list[Lifetime], placed: dict[Lifetime, int] | None = None) -> dict[int, int]:
+    """Each tensor in turn at the lowest offset that is free during its life, by tensor number."""
+    done = [(offset, offset + t.num_bytes, t.first, t.last) for t, offset in (placed or {}).items()]
+    done.sort()
+    offsets = {t.tensor: offset for t, offset in (placed or {}).items()}
+    for tensor in order:
+        size, first, last = tensor.num_bytes, tensor.first, tensor.last
+        offset = 0
+        for start, end, other_first, other_last in done:
+            if other_first <= last and first <= other_last:
+                if offset + size <= start:
+                    break
+                if end > offset:
+                    offset = end
+        offsets[tensor.tensor] = offset
+        insort(done, (offset, offset + size, first, last))
+    return offsets
+
+
+def head_of(tensors: list[Lifetime], offsets: dict[int, int]) -> int:
+    """Bytes of arena that a plan takes."""
+    return max(offsets[t.tensor] + t.num_bytes for t in tensors)
+
+
+def head_bytes(graph: OperatorGraph) -> int:
+    """Bytes of arena that TFLM takes for the activations of a graph as it stands."""
+    tensors = lifetimes(graph)
+    return head_of(tensors, greedy_offsets(tensors, graph.offline))

@@ -28,6 +28,11 @@ class Work:
     kernel_outputs: int = 0  # values that those three write
     other_outputs: int = 0  # values that all other operators write: ADD, MUL, MEAN, HARD_SWISH, pools, RESHAPE, ...
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of all kinds."""
+        return self.conv_macs + self.depthwise_macs + self.fully_connected_macs
+
     def __add__(self, other: Work) -> Work:
         return Work(
             self.conv_macs + other.conv_macs,

@@ -1,0 +1,139 @@
+"""dse screen."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dse.errors import DseError
+
+if TYPE_CHECKING:
+    from dse.screen_report import Fit, ScreenReport
+
+
+@click.command("screen")
+@click.option("--space", required=True, help="Space: a YAML file or a shipped name (dse list spaces).")
+@click.option("--board", "boards", multiple=True, help="How much fits this board? May be given several times.")
+@click.option(
+    "--count", type=click.IntRange(min=1, max=10_000_000), default=10_000, show_default=True, help="Candidates drawn."
+)
+@click.option("--max-params", help="Most parameters, such as 200k.")
+@click.option("--max-macs", help="Most multiply-accumulates, such as 10M.")
+@click.option("--max-memory", help="Largest arena, such as 128KiB.")
+@click.option("--max-flash", help="Largest model file, such as 500kB.")
+@click.option(
+    "--resolution", type=click.IntRange(min=8, max=1024), default=32, show_default=True,
+    help="Height and width of the images, where the space does not say.",
+)  # fmt: skip
+@click.option("--classes", type=click.IntRange(min=2, max=10_000), default=10, show_default=True, help="Classes.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**31 - 1), default=0, show_default=True, help="Seed.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1, max=256),
+    help="Processes; the figures do not depend on it. [default: all cores]",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of plots. [default: results/screen-SPACE-BOARD]")
+@click.option("--json", "as_json", is_flag=True, help="One object instead of tables.")
+def command(
+    space: str,
+    boards: tuple[str, ...],
+    count: int,
+    max_params: str | None,
+    max_macs: str | None,
+    max_memory: str | None,
+    max_flash: str | None,
+    resolution: int,
+    classes: int,
+    seed: int,
+    workers: int | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Look at a whole space before anything is trained.
+
+    Draws random candidates, computes what each costs (the memory plan included), and says how much of the space fits
+    each board, which limit binds, how every cost is spread, and the largest network that fits. Writes the same as
+    screen.html, screen.png and screen.json.
+
+    \b
+    Example:
+      dse screen --space mixed.yaml --board nano33ble --count 100000
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from dse.cost import Budgets, load_board
+    from dse.files import write_atomic
+    from dse.screen_report import report
+    from dse.screening import screen
+    from dse.space import Defaults, load_space
+    from dse.units import parse_count
+
+    the_space = load_space(space)
+    the_boards = [load_board(name) for name in dict.fromkeys(boards)]
+    given = {"params": max_params, "macs": max_macs, "arena_bytes": max_memory, "flash_bytes": max_flash}
+    limits = {name: parse_count(text) if text else None for name, text in given.items()}
+    if not the_boards and not any(limits.values()):
+        raise DseError("give a --board (dse list boards), or a limit such as --max-memory 128KiB")
+    defaults = Defaults((resolution, resolution, 3), classes)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"screening {the_space.name}", total=count)
+        screened = screen(
+            the_space, defaults, count=count, seed=seed, workers=workers or os.cpu_count() or 1,
+            progress=lambda done: bar.update(task, completed=done),
+        )  # fmt: skip
+    if not screened.possible.any():
+        raise DseError(
+            f"none of {count:,} candidates of {the_space.name} describes a network for {resolution}x{resolution} images"
+        )
+    figures = report(the_space, defaults, screened, Budgets.of_boards(the_boards, **limits))
+    folder = out or Path("results") / "-".join(["screen", the_space.name, *(board.name for board in the_boards)])
+    from dse.screen_plots import write_screen_plots
+
+    paths = write_screen_plots(screened, figures, folder)
+    write_atomic(folder / "screen.json", json.dumps(figures.to_dict(), indent=2) + "\n")
+    if as_json:
+        click.echo(json.dumps(figures.to_dict(), indent=2))
+        return
+    _print(figures)
+    for path in paths:
+        click.echo(f"plot: {path}")
+
+
+def _print(figures: ScreenReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from dse.screen_report import PERCENTS
+    from dse.units import bytes_text, count_text
+
+    shape = "x".join(map(str, figures.input_shape))
+    networks = figures.count - figures.impossible
+    title = f"{figures.space}: {networks:,} random networks of {shape} images (seed {figures.seed})"
+    table = Table("", title=title, title_justify="left")
+    for percent in PERCENTS:
+        table.add_column({0: "smallest", 50: "median", 100: "largest"}.get(percent, f"{percent} %"), justify="right")
+    for name, values in figures.spread.items():
+        text = bytes_text if name.endswith("_bytes") else count_text
+        table.add_row(name, *(text(value) for value in values))
+    console = Console()
+    (console if console.is_terminal else Console(width=110)).print(table)
+    if figures.impossible:
+        click.echo(f"{figures.impossible:,} of {figures.count:,} draws describe no network, and are not counted")
+    for fit in figures.fits:
+        _print_fit(fit)
+
+
+def _print_fit(fit: Fit) -> None:
+    from dse.units import count_text
+
+    click.echo(f"{fit.board}: {fit.share:.2%} fit ({fit.fitting:,})")
+    for name, limit in fit.limits.items():
+        click.echo(f"  {name} <= {limit:,}: {fit.breaks[name]:.2%} break it, in {fit.binds[name]:.2%} it binds")
+    if fit.candidate and fit.most_macs is not None:
+        click.echo(f"  most MACs that fit: {count_text(fit.most_macs)}, candidate {fit.candidate.id}:")
+        click.echo(f"  {fit.candidate.to_json()}")

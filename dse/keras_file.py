@@ -1,0 +1,42 @@
+"""A `.keras` file as the int8 TFLite file that it would be deployed as, for its cost. Its accuracy is not looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dse.convert import to_int8
+from dse.errors import ExportError, FileError
+from dse.quiet import quiet_tensorflow
+
+MAX_BYTES = 512 << 20
+CALIBRATION_IMAGES = 4
+
+
+def int8_of_keras(path: Path) -> bytes:
+    """The int8 file of a saved Keras model of one input. Raises FileError, ExportError.
+
+    Activation ranges are those of random images: they decide how well the file computes, and nothing of what it costs.
+    Code inside the file (a Lambda layer) is refused.
+    """
+    quiet_tensorflow()
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FileError(str(path), None, "", f"more than {MAX_BYTES:,} bytes")
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except OSError as error:
+        raise FileError(str(path), None, "", f"cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # Keras raises many kinds for what is no model, or holds a layer that it does not know
+        raise FileError(str(path), None, "", f"not a Keras model: {str(error).splitlines()[0][:300]}") from None
+    shapes = [tensor.shape for tensor in model.inputs]
+    if len(shapes) != 1 or len(model.outputs) != 1 or None in shapes[0][1:]:
+        raise FileError(str(path), None, "", f"inputs {shapes}, expected one of fixed size, and one output")
+    image = keras.Input(shapes[0][1:], batch_size=1)
+    fixed = keras.Model(image, model(image))  # without a batch of one, the converter computes shapes in the graph
+    noise = np.random.default_rng(0).random((CALIBRATION_IMAGES, *shapes[0][1:])).astype(np.float32)
+    try:
+        return to_int8(fixed, noise)
+    except ExportError as error:
+        raise ExportError(f"{path}: {error}") from None

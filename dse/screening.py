@@ -1,0 +1,196 @@
+"""Very many random candidates of a space, each with its whole cost: nothing is trained, nothing is built.
+
+Candidates are drawn as `Space.sample` draws them, and their costs are those of `estimate`; both are remembered for
+every block behind an input of every shape, so that most candidates cost a few look-ups and a memory plan.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from dse.blocks import Block
+from dse.candidate import Candidate, Head
+from dse.choices import Choices, Chooser, Uniform
+from dse.cost.sections import Section, SectionCost, block_section, head_section, together
+from dse.errors import NetworkError
+from dse.network import Shape
+from dse.space import Defaults, Space, parse_space
+
+COLUMNS = ("params", "macs", "arena_head_bytes", "arena_tail_bytes", "flash_bytes")
+IMPOSSIBLE = -1  # in every column of a candidate that describes no network
+CHUNK = 2_000  # candidates of one seed: what is drawn does not depend on how many processes draw
+T = TypeVar("T")
+
+
+class Drawn(NamedTuple):
+    """One random candidate: its image, the numbers of its blocks and of its head, and what they cost."""
+
+    shape: Shape
+    numbers: list[int]
+    sections: list[Section] | None  # None where they describe no network
+
+
+class Screening:
+    """Draws candidates of a space."""
+
+    def __init__(self, space: Space, defaults: Defaults = Defaults(), seed: int | tuple[int, ...] = 0) -> None:
+        self._space, self._defaults, self._uniform = space, defaults, Uniform(seed)
+        self._images = self._choices(lambda choose: space.image(choose, defaults))
+        self._widths = self._choices(space.width)
+        self._stages: dict[float, list[Choices[tuple[int, ...]]]] = {}
+        self._heads: dict[float, Choices[int]] = {}
+        self._numbers: dict[Block | Head, int] = {}  # equal blocks have one number
+        self._blocks: list[Block | Head] = []
+        # input shape -> number of a block -> its section, or None where it does not fit
+        self._sections: dict[Shape, dict[int, Section | None]] = {}
+
+    def reseed(self, seed: int | tuple[int, ...]) -> None:
+        """Begins another sequence; what has been costed stays known."""
+        self._uniform.reseed(seed)
+
+    def costs(self, count: int) -> Iterator[SectionCost | None]:
+        """The cost of each of `count` random candidates; None for one that describes no network."""
+        for _ in range(count):
+            sections = self.draw().sections
+            yield together(sections) if sections else None
+
+    def draw(self) -> Drawn:
+        """One random candidate."""
+        image = shape = self._images.draw()
+        width = self._widths.draw()
+        if width not in self._stages:
+            self._stages[width], self._heads[width] = self._at_width(width)
+        numbers = [number for stage in self._stages[width] for number in stage.draw()]
+        numbers.append(self._heads[width].draw())
+        found: list[Section] = []
+        for number in numbers:
+            behind = self._sections.setdefault(shape, {})
+            section = behind[number] if number in behind else self._cost(behind, number, shape)
+            if section is None:
+                return Drawn(image, numbers, None)
+            found.append(section)
+            shape = section.shape
+        return Drawn(image, numbers, found)
+
+    def candidate(self, drawn: Drawn) -> Candidate:
+        """What was drawn, as a candidate; its training is the defaults'. Raises NetworkError when it is none."""
+        *blocks, head = (self._blocks[number] for number in drawn.numbers)
+        assert isinstance(head, Head)
+        stages = tuple(block for block in blocks if isinstance(block, Block))
+        return Candidate.make(drawn.shape, self._defaults.classes, stages, head, self._defaults.training)
+
+    def _cost(self, behind: dict[int, Section | None], number: int, shape: Shape) -> Section | None:
+        block = self._blocks[number]
+        try:
+            if isinstance(block, Head):
+                behind[number] = head_section(block, shape, self._defaults.classes)
+            else:
+                behind[number] = block_section(block, shape)
+        except NetworkError:
+            behind[number] = None
+        return behind[number]
+
+    def _at_width(self, width: float) -> tuple[list[Choices[tuple[int, ...]]], Choices[int]]:
+        def stage(index: int) -> Choices[tuple[int, ...]]:
+            return self._choices(
+                lambda choose: tuple(self._number(block) for block in self._space.stage(index, choose, width))
+            )
+
+        head = self._choices(lambda choose: self._number(self._space.head(choose, width)))
+        return [stage(index) for index in range(self._space.num_stages)], head
+
+    def _number(self, block: Block | Head) -> int:
+        if block not in self._numbers:
+            self._numbers[block] = len(self._blocks)
+            self._blocks.append(block)
+        return self._numbers[block]
+
+    def _choices(self, make: Callable[[Chooser], T]) -> Choices[T]:
+        return Choices(make, self._uniform)
+
+
+@dataclass(frozen=True)
+class Screened:
+    """The costs of many candidates: a row for each, a column for each of COLUMNS."""
+
+    costs: np.ndarray  # (count, 5) int64
+    seed: int
+
+    @property
+    def possible(self) -> np.ndarray:
+        """Which rows are networks, (count,)."""
+        return np.asarray(self.costs[:, 0] != IMPOSSIBLE)
+
+    def column(self, name: str) -> np.ndarray:
+        """One cost of every row, (count,); `arena_bytes` is head and tail."""
+        if name == "arena_bytes":
+            return np.asarray(self.column("arena_head_bytes") + self.column("arena_tail_bytes"))
+        return np.asarray(self.costs[:, COLUMNS.index(name)])
+
+
+def screen(
+    space: Space,
+    defaults: Defaults = Defaults(),
+    *,
+    count: int,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Screened:
+    """The costs of `count` random candidates; the same for any number of processes.
+
+    `progress` is told how many are done.
+    """
+    sizes = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
+    costs = np.empty((count, len(COLUMNS)), np.int64)
+    done = 0
+    screening = Screening(space, defaults)
+    if workers <= 1 or len(sizes) == 1:
+        for index, size in enumerate(sizes):
+            costs[index * CHUNK : index * CHUNK + size] = _chunk(screening, (seed, index), size)
+            done += size
+            progress(done)
+        return Screened(costs, seed)
+    context = multiprocessing.get_context("spawn")
+    begun = (space.document.text, space.document.file, defaults)
+    with ProcessPoolExecutor(min(workers, len(sizes)), context, _begin, begun) as pool:
+        waiting = {pool.submit(_in_child, (seed, index), size): index for index, size in enumerate(sizes)}
+        for future in as_completed(waiting):
+            found = future.result()
+            start = waiting[future] * CHUNK
+            costs[start : start + len(found)] = found
+            done += len(found)
+            progress(done)
+    return Screened(costs, seed)
+
+
+def candidate_of_row(space: Space, defaults: Defaults, seed: int, row: int) -> Candidate:
+    """The candidate of one row of a `screen` with this seed. Raises NetworkError when it is none."""
+    screening = Screening(space, defaults, (seed, row // CHUNK))
+    drawn = screening.draw()
+    for _ in range(row % CHUNK):
+        drawn = screening.draw()
+    return screening.candidate(drawn)
+
+
+def _chunk(screening: Screening, seed: tuple[int, int], size: int) -> np.ndarray:
+    screening.reseed(seed)
+    none = (IMPOSSIBLE,) * len(COLUMNS)
+    return np.array([cost[: len(COLUMNS)] if cost else none for cost in screening.costs(size)], np.int64)
+
+
+_of_this_process: list[Screening] = []
+
+
+def _begin(text: str, file: str, defaults: Defaults) -> None:
+    _of_this_process.append(Screening(parse_space(text, file), defaults))
+
+
+def _in_child(seed: tuple[int, int], size: int) -> np.ndarray:
+    return _chunk(_of_this_process[0], seed, size)

@@ -1,0 +1,207 @@
+"""Tiny int8 TFLite files of one operator each, written without a converter: enough for TFLM to prepare them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+IMAGE = (1, 4, 4, 8)
+CHANNELS = 8
+INT8, INT32, FLOAT32 = schema.TensorType.INT8, schema.TensorType.INT32, schema.TensorType.FLOAT32
+
+
+class Writer:
+    """Collects tensors and one operator."""
+
+    def __init__(self) -> None:
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.name = [], b"main"
+        self.buffers = [schema.BufferT()]
+
+    def tensor(self, shape: tuple[int, ...], kind: int = INT8, scales: tuple[float, ...] = (0.05,), **more: Any) -> int:
+        """Index of a new tensor; `data` makes it a constant."""
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type = b"t", list(shape), kind
+        if scales:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = list(scales)
+            tensor.quantization.zeroPoint = [more.get("zero_point", 0)] * len(scales)
+            tensor.quantization.quantizedDimension = more.get("axis", 0)
+        if (data := more.get("data")) is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
+            self.buffers.append(buffer)
+            tensor.buffer = len(self.buffers) - 1
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def numbers(self, *values: int, shape: tuple[int, ...] | None = None) -> int:
+        """Index of a constant of int32: axes, a shape, paddings."""
+        shape = (len(values),) if shape is None else shape
+        return self.tensor(shape, INT32, scales=(), data=np.array(values, np.int32))
+
+    def weights(self, shape: tuple[int, ...], scales: tuple[float, ...], axis: int = 0) -> int:
+        """Index of an int8 kernel."""
+        return self.tensor(shape, scales=scales, axis=axis, data=np.ones(shape, np.int8))
+
+    def file(self, kind: str, inputs: list[int], outputs: list[int], options: Any) -> bytes:
+        """The file of one operator; its inputs and outputs that are no constants are those of the graph."""
+        code = schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, kind)
+        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = 0, inputs, outputs
+        if options is not None:
+            operator.builtinOptions = options
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
+        self.graph.operators, self.graph.outputs = [operator], outputs
+        self.graph.inputs = [index for index in inputs if not self.graph.tensors[index].buffer]
+        model = schema.ModelT()
+        model.version, model.operatorCodes, model.subgraphs = 3, [code], [self.graph]
+        model.buffers, model.description = self.buffers, b""
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+def _options(name: str, **values: Any) -> Any:
+    options = getattr(schema, f"{name}OptionsT")()
+    for key, value in values.items():
+        setattr(options, key, value)
+    return options
+
+
+# One input, one output: operator → (shape of the output, options, constant inputs). Scales of the output are below.
+UNARY: dict[str, tuple[tuple[int, ...], Any, list[tuple[int, ...]]]] = {
+    "ARG_MAX": ((1, 4, 4), _options("ArgMax", outputType=INT32), [(3,)]),
+    "ARG_MIN": ((1, 4, 4), _options("ArgMin", outputType=INT32), [(3,)]),
+    "AVERAGE_POOL_2D": ((1, 2, 2, 8), _options("Pool2D", strideW=2, strideH=2, filterWidth=2, filterHeight=2), []),
+    "DEQUANTIZE": (IMAGE, _options("Dequantize"), []),
+    "EXPAND_DIMS": ((1, *IMAGE), _options("ExpandDims"), [(0,)]),
+    "HARD_SWISH": (IMAGE, None, []),
+    "LEAKY_RELU": (IMAGE, _options("LeakyRelu", alpha=0.1), []),
+    "LOGISTIC": (IMAGE, None, []),
+    "MAX_POOL_2D": ((1, 2, 2, 8), _options("Pool2D", strideW=2, strideH=2, filterWidth=2, filterHeight=2), []),
+    "MEAN": ((1, 8), _options("Reducer"), [(1, 2)]),
+    "PAD": ((1, 6, 6, 8), _options("Pad"), [(0, 0, 1, 1, 1, 1, 0, 0)]),
+    "QUANTIZE": (IMAGE, _options("Quantize"), []),
+    "REDUCE_MAX": ((1, 8), _options("Reducer"), [(1, 2)]),
+    "REDUCE_MIN": ((1, 8), _options("Reducer"), [(1, 2)]),
+    "RELU": (IMAGE, None, []),
+    "RELU6": (IMAGE, None, []),
+    "RESHAPE": ((1, 128), _options("Reshape", newShape=[1, 128]), [(1, 128)]),
+    "RESIZE_BILINEAR": ((1, 8, 8, 8), _options("ResizeBilinear"), [(8, 8)]),
+    "RESIZE_NEAREST_NEIGHBOR": ((1, 8, 8, 8), _options("ResizeNearestNeighbor"), [(8, 8)]),
+    "SHAPE": ((4,), _options("Shape", outType=INT32), []),
+    "SLICE": ((1, 2, 2, 8), _options("Slice"), [(0, 0, 0, 0), (1, 2, 2, 8)]),
+    "SOFTMAX": (IMAGE, _options("Softmax", beta=1.0), []),
+    "SQUEEZE": ((4, 4, 8), _options("Squeeze", squeezeDims=[0]), []),
+    "STRIDED_SLICE": ((1, 2, 2, 8), _options("StridedSlice"), [(0, 0, 0, 0), (1, 2, 2, 8), (1, 1, 1, 1)]),
+    "SUM": ((1, 8), _options("Reducer"), [(1, 2)]),
+    "TANH": (IMAGE, None, []),
+    "TRANSPOSE": ((1, 4, 8, 4), _options("Transpose"), [(0, 1, 3, 2)]),
+}
+BINARY = {
+    "ADD": _options("Add"),
+    "DIV": _options("Div"),
+    "MAXIMUM": _options("MaximumMinimum"),
+    "MINIMUM": _options("MaximumMinimum"),
+    "MUL": _options("Mul"),
+    "SUB": _options("Sub"),
+}
+NOT_INT8 = {"ARG_MAX": INT32, "ARG_MIN": INT32, "DEQUANTIZE": FLOAT32, "SHAPE": INT32}
+PRESCRIBED_SCALES = {
+    "LOGISTIC": (1 / 256, -128),
+    "SOFTMAX": (1 / 256, -128),
+    "TANH": (1 / 128, 0),
+    "QUANTIZE": (0.1, 0),
+}
+
+
+def one_operator(kind: str) -> bytes:
+    """A file of this operator; FULLY_CONNECTED has one scale, FULLY_CONNECTED/CHANNELS one for each output."""
+    writer = Writer()
+    if kind in UNARY:
+        shape, options, constants = UNARY[kind]
+        source = writer.tensor(IMAGE)
+        more = [
+            writer.numbers(*values, shape={"PAD": (4, 2), "EXPAND_DIMS": (), "ARG_MAX": (), "ARG_MIN": ()}.get(kind))
+            for values in constants
+        ]
+        scale, zero_point = PRESCRIBED_SCALES.get(kind, (0.05, 0))
+        scales = () if kind in NOT_INT8 else (scale,)
+        output = writer.tensor(shape, NOT_INT8.get(kind, INT8), scales, zero_point=zero_point)
+        return writer.file(kind, [source, *more], [output], options)
+    if kind in BINARY:
+        return writer.file(kind, [writer.tensor(IMAGE), writer.tensor(IMAGE)], [writer.tensor(IMAGE)], BINARY[kind])
+    return OTHERS[kind](writer)
+
+
+def _convolution(writer: Writer) -> bytes:
+    source, scales = writer.tensor(IMAGE), (0.01,) * CHANNELS
+    kernel = writer.weights((CHANNELS, 3, 3, 8), scales)
+    bias = writer.tensor((CHANNELS,), INT32, scales=(0.0005,) * CHANNELS, data=np.zeros(CHANNELS, np.int32))
+    options = _options("Conv2D", strideW=1, strideH=1)
+    return writer.file("CONV_2D", [source, kernel, bias], [writer.tensor(IMAGE)], options)
+
+
+def _depthwise(writer: Writer) -> bytes:
+    source, scales = writer.tensor(IMAGE), (0.01,) * CHANNELS
+    kernel = writer.weights((1, 3, 3, CHANNELS), scales, axis=3)
+    bias = writer.tensor((CHANNELS,), INT32, scales=(0.0005,) * CHANNELS, data=np.zeros(CHANNELS, np.int32))
+    options = _options("DepthwiseConv2D", strideW=1, strideH=1, depthMultiplier=1)
+    return writer.file("DEPTHWISE_CONV_2D", [source, kernel, bias], [writer.tensor(IMAGE)], options)
+
+
+def _fully_connected(writer: Writer, num_scales: int = 1) -> bytes:
+    source, kernel = writer.tensor((1, 16)), writer.weights((CHANNELS, 16), (0.01,) * num_scales)
+    return writer.file("FULLY_CONNECTED", [source, kernel], [writer.tensor((1, CHANNELS))], _options("FullyConnected"))
+
+
+def _transposed_convolution(writer: Writer) -> bytes:
+    shape, kernel = writer.numbers(1, 8, 8, CHANNELS), writer.weights((CHANNELS, 2, 2, 8), (0.01,) * CHANNELS)
+    source, output = writer.tensor(IMAGE), writer.tensor((1, 8, 8, CHANNELS))
+    return writer.file(
+        "TRANSPOSE_CONV", [shape, kernel, source], [output], _options("TransposeConv", strideW=2, strideH=2)
+    )
+
+
+def _split(writer: Writer, kind: str) -> bytes:
+    axis, source = writer.numbers(3, shape=()), writer.tensor(IMAGE)
+    inputs = [axis, source] if kind == "SPLIT" else [source, writer.numbers(4, 4), axis]
+    outputs = [writer.tensor((1, 4, 4, 4)), writer.tensor((1, 4, 4, 4))]
+    return writer.file(kind, inputs, outputs, _options("Split" if kind == "SPLIT" else "SplitV", numSplits=2))
+
+
+OTHERS = {
+    "CONCATENATION": lambda w: w.file(
+        "CONCATENATION",
+        [w.tensor(IMAGE), w.tensor(IMAGE)],
+        [w.tensor((1, 4, 4, 16))],
+        _options("Concatenation", axis=3),
+    ),
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "FULLY_CONNECTED": _fully_connected,
+    "FULLY_CONNECTED/CHANNELS": lambda w: _fully_connected(w, CHANNELS),
+    "PACK": lambda w: w.file(
+        "PACK", [w.tensor(IMAGE), w.tensor(IMAGE)], [w.tensor((2, *IMAGE))], _options("Pack", valuesCount=2)
+    ),
+    "PADV2": lambda w: w.file(
+        "PADV2",
+        [w.tensor(IMAGE), w.numbers(0, 0, 1, 1, 1, 1, 0, 0, shape=(4, 2)), w.weights((1,), (0.05,))],
+        [w.tensor((1, 6, 6, 8))],
+        _options("PadV2"),
+    ),
+    "PRELU": lambda w: w.file("PRELU", [w.tensor(IMAGE), w.weights((1, 1, 8), (0.05,))], [w.tensor(IMAGE)], None),
+    "SPLIT": lambda w: _split(w, "SPLIT"),
+    "SPLIT_V": lambda w: _split(w, "SPLIT_V"),
+    "TRANSPOSE_CONV": _transposed_convolution,
+    "UNPACK": lambda w: w.file(
+        "UNPACK", [w.tensor((2, 4))], [w.tensor((4,)), w.tensor((4,))], _options("Unpack", num=2)
+    ),
+}
+ALL = sorted((*UNARY, *BINARY, *OTHERS))

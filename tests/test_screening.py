@@ -1,0 +1,108 @@
+"""Costs put together from blocks are the costs of whole networks, and random choices remembered are still random."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dse.candidate import Candidate
+from dse.choices import Choices, Uniform
+from dse.cost import estimate
+from dse.cost.sections import SectionCost, block_section, head_section, together
+from dse.domains import Choice, FloatRange, IntRange
+from dse.errors import NetworkError
+from dse.screening import Screening
+from dse.space import load_space, parse_space
+
+WIDE = str(Path(__file__).parent / "wide.yaml")
+
+
+def from_sections(candidate: Candidate) -> SectionCost:
+    shape, sections = candidate.input_shape, []
+    for block in candidate.blocks:
+        sections.append(block_section(block, shape))
+        shape = sections[-1].shape
+    return together([*sections, head_section(candidate.head, shape, candidate.classes)])
+
+
+def whole(candidate: Candidate) -> SectionCost:
+    cost = estimate(candidate.network)
+    return SectionCost(
+        cost.params, cost.macs, cost.arena_head_bytes, cost.arena_tail_bytes, cost.flash_bytes, cost.work
+    )
+
+
+@pytest.mark.parametrize(("space", "count"), [("mixed", 150), ("cmv3", 60), (WIDE, 200)])
+def test_the_parts_make_the_whole(space: str, count: int) -> None:
+    the_space, rng = load_space(space), np.random.default_rng(3)
+    for _ in range(count):
+        try:
+            candidate = the_space.sample(rng)[1]
+        except NetworkError:
+            continue
+        assert from_sections(candidate) == whole(candidate), candidate.to_json()
+
+
+def test_screening_draws_what_sampling_draws() -> None:
+    """A space of 24 candidates: all of them come up, about equally often, and cost what they cost."""
+    space = parse_space(
+        """
+space: small
+stem: {block: conv, channels: {choice: [8, 16]}, stride: 2}
+stages:
+  - block: {choice: [fire: {squeeze_ratio: {choice: [0.25, 0.5]}}, separable]}
+    channels: 32
+    repeats: {int: [1, 2]}
+    stride: 2
+head: {channels: {choice: [0, 64]}}
+""",
+        "small.yaml",
+    )
+    rng = np.random.default_rng(0)
+    expected = {whole(space.sample(rng)[1]) for _ in range(600)}
+    found = Counter(Screening(space).costs(2_400))
+    assert set(found) == expected
+    assert len(expected) == 24
+    # Half of the draws are `separable`, which has half as many candidates: 8 of 150, 16 of 75.
+    assert sorted(found.values())[0] > 75 - 5 * 75**0.5
+    assert sorted(found.values())[-1] < 150 + 5 * 150**0.5
+
+
+def test_same_seed_same_costs_and_impossible_ones_are_none() -> None:
+    space = load_space(WIDE)
+    one, same, other = (list(Screening(space, seed=seed).costs(80)) for seed in (1, 1, 2))
+    assert one == same != other
+    assert 0 < sum(cost is None for cost in one) < 20
+
+
+def test_choices_are_made_once() -> None:
+    calls = []
+
+    def make(choose):  # type: ignore[no-untyped-def]
+        first = choose("first", Choice(("a", "b"), ("a", "b")))
+        second = choose("second", IntRange(1, 3)) if first == "b" else 0
+        calls.append((first, second))
+        return first, second
+
+    choices = Choices(make, Uniform(0))
+    drawn = Counter(choices.draw() for _ in range(6_000))
+    assert sorted(calls) == sorted(drawn) == [("a", 0), ("b", 1), ("b", 2), ("b", 3)]
+    assert abs(drawn["a", 0] - 3_000) < 250
+    assert all(abs(drawn["b", number] - 1_000) < 200 for number in (1, 2, 3))
+
+
+def test_a_real_range_is_drawn_anew_each_time() -> None:
+    def make(choose):  # type: ignore[no-untyped-def]
+        return choose("which", Choice((1, 2), (1, 2))), choose("ratio", FloatRange(0.0, 1.0))
+
+    choices = Choices(make, Uniform(0))
+    drawn = [choices.draw() for _ in range(200)]
+    assert {which for which, _ in drawn} == {1, 2}
+    assert len({ratio for _, ratio in drawn}) == 200
+
+
+def test_choices_without_any() -> None:
+    assert [Choices(lambda choose: 5, Uniform(0)).draw() for _ in range(3)] == [5, 5, 5]
