@@ -37,7 +37,7 @@ demo: $(READY) ## the main job on the bundled images, in ten minutes at most
 	@echo "look at demo/plots/front.html; the bundles are in demo/bundles/"
 
 bench: $(READY) ## how fast spaces are sampled and costed
-	$(BIN)/python tests/bench_screening.py
+	$(BIN)/python -m tests.bench_screening
 
 lock: ## requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock

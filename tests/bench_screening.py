@@ -1,43 +1,93 @@
-"""How many candidates per second are drawn, written out and costed on one core: `make bench`."""
+"""How fast candidates are costed on one core, beside building and converting the same ones: `make bench`."""
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dse.candidate import Candidate
 from dse.cost import estimate
-from dse.space import list_spaces, load_space
+from dse.screening import Screening
+from dse.space import load_space
 
-CANDIDATES, ROUNDS = 400, 5
+ROUNDS = 3
+MANY = 50_000  # random candidates of one screening, from nothing: the first ones cost most
+BUILT = 6  # candidates that are built, converted and allocated
+MODEL = Path(__file__).parent / "models" / "mlperf_resnet8.tflite"
+
+
+def per_second(count: int, work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return count / (time.perf_counter() - start)
+
+
+def median(count: int, work: Callable[[], Any]) -> float:
+    return statistics.median(per_second(count, work) for _ in range(ROUNDS))
+
+
+def light(name: str) -> None:
+    """Parameters, MACs and the bytes alive at the worst, without the plan."""
+    screening = Screening(load_space(name))
+    for _ in range(MANY):
+        sections = screening.draw().sections
+        if sections:
+            sum(section.params for section in sections)
+            sum(section.macs for section in sections)
+            max(section.peak_bytes for section in sections)
+
+
+def full(name: str) -> None:
+    """Everything: the plan, better ones where TFLM's wastes memory, tail, flash, work."""
+    for _ in Screening(load_space(name)).costs(MANY):
+        pass
+
+
+def convert_and_allocate(candidates: list[Candidate]) -> tuple[float, float]:
+    """Candidates per second built as Keras models; and built, converted, and allocated by TFLM."""
+    from dse.build import build_model
+    from tests.agreement.test_export_agrees import convert
+    from tests.tflm import allocations
+
+    convert(candidates[0])  # what TensorFlow does once
+    build = per_second(len(candidates), lambda: [build_model(candidate.network) for candidate in candidates])
+    allocate = per_second(len(candidates), lambda: allocations({c.id: convert(c) for c in candidates}))
+    return build, allocate
 
 
 def main() -> None:
-    print(f"{'space':8} {'load ms':>8} {'draw/s':>8} {'cost/s':>8} {'both/s':>8}   (median of {ROUNDS})")
-    for path in list_spaces():
-        rows = []
-        for seed in range(ROUNDS):
-            start = time.perf_counter()
-            space = load_space(str(path))
-            loaded = time.perf_counter()
-            rng = np.random.default_rng(seed)
-            candidates = [space.sample(rng)[1] for _ in range(CANDIDATES)]
-            drawn = time.perf_counter()
-            for candidate in candidates:
-                estimate(candidate.network)
-            done = time.perf_counter()
-            rows.append(
-                (
-                    1000 * (loaded - start),
-                    CANDIDATES / (drawn - loaded),
-                    CANDIDATES / (done - drawn),
-                    CANDIDATES / (done - loaded),
-                )
-            )
-        load, draw, cost, both = (statistics.median(column) for column in zip(*rows, strict=True))
-        print(f"{path.stem:8} {load:8.0f} {draw:8.0f} {cost:8.0f} {both:8.0f}")
+    print(f"one core, candidates per second, median of {ROUNDS}; {MANY:,} from nothing")
+    for name in ("mixed", "cmv3"):
+        rng, space = np.random.default_rng(0), load_space(name)
+        candidates = [space.sample(rng)[1] for _ in range(100)]
+        rows = {
+            "parameters, MACs and peak": median(MANY, lambda name=name: light(name)),
+            "everything, the plan included": median(MANY, lambda name=name: full(name)),
+            "one candidate by itself": median(100, lambda c=candidates: [estimate(one.network) for one in c]),
+        }
+        build, allocate = convert_and_allocate(candidates[:BUILT])
+        rows["building the Keras model"] = build
+        rows["building, converting and allocating"] = allocate
+        print(name)
+        for what, rate in rows.items():
+            print(f"  {what:36} {rate:10,.1f}   {rate / allocate:10,.0f} x")
+    starts = [1 / per_second(1, cost_of_a_file) for _ in range(5)]
+    print(f"`dse cost model.tflite`, from the shell: {statistics.median(starts):.2f} s")
+
+
+def cost_of_a_file() -> None:
+    program = [sys.executable, "-c", "from dse.cli import main; main()", "cost", str(MODEL), "--board", "nano33ble"]
+    subprocess.run(program, check=True, capture_output=True)
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     main()
