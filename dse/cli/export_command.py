@@ -63,7 +63,7 @@ def command(
         report = one.report
         predicted, measured, scores = report["predicted"], report["measured"], report["accuracy"]
         click.echo(one.folder)
-        for name in ("arena_head_bytes", "arena_tail_bytes", "flash_bytes"):
+        for name in ("arena_head_bytes", "arena_tail_bytes_host", "flash_bytes"):
             click.echo(f"  {name}: predicted {predicted[name]:,}, measured {measured[name]:,}")
         for name, score in scores.items():
             click.echo(f"  accuracy {name}: {score['accuracy']:.2%} ({score['low_95']:.2%} to {score['high_95']:.2%})")
