@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from dse.cost import Budget, estimate, list_boards, load_board
+from dse.cost import Budget, Budgets, estimate, list_boards, load_board
+from dse.cost.verdict import judge
 from dse.errors import FileError, UnknownNameError
 from dse.tasks import list_tasks, load_task
 from tests.conftest import FAMILIES, family_space, only_candidate
@@ -45,6 +47,40 @@ def test_the_stricter_limit_holds() -> None:
         "flash_bytes": 800_000,
     }
     assert Budget.of_board(board, arena_bytes=10**9).arena_bytes == 212_992
+
+
+def test_one_of_several_boards_must_be_kept_to() -> None:
+    """Arena and flash by hand: what fits the larger board fits; what fits none is measured by the nearest."""
+    small, large = load_board("fs32k142"), load_board("nano33ble")  # 20,480 and 212,992 bytes of arena
+    budgets = Budgets.of_boards([small, large], macs=10**9)
+    report = estimate(only_candidate(family_space("conv")).network)
+    between, beyond = (replace(report, arena_head_bytes=size) for size in (100_000, 400_000))
+    assert budgets.nearest(between) == "nano33ble"
+    assert budgets.exceeded_by(between) == []
+    assert budgets.excess(between) <= 0 < Budgets.of_boards([small]).excess(between)
+    arena = 400_000 + report.arena_tail_bytes
+    assert budgets.exceeded_by(beyond) == [f"arena_bytes {arena:,} > 212,992 of nano33ble"]
+    assert budgets.violations(beyond)["arena_bytes"] == pytest.approx(arena / 212_992 - 1)
+    assert budgets.limits()["fs32k142"] == {"macs": 10**9, "arena_bytes": 20_480, "flash_bytes": 163_840}
+    alone = Budgets.of_boards([], params=5)
+    assert alone.limits() == {"any board": {"params": 5}}
+    assert alone.exceeded_by(report) == [f"params {report.params:,} > 5"]
+
+
+def test_a_verdict_says_by_how_much() -> None:
+    report = replace(estimate(only_candidate(family_space("conv")).network), arena_head_bytes=212_992, flash_bytes=10)
+    verdict = judge(report, load_board("nano33ble"))
+    assert not verdict.fits
+    assert verdict.over_by == {"arena_bytes": report.arena_tail_bytes, "flash_bytes": 0}
+    assert verdict.left["flash_bytes"] == 799_990
+    assert list(verdict.latencies) == ["tflm", "tflm-cmsis-nn", "vendor"]
+    assert next(iter(judge(report, load_board("nano33ble"), "vendor").latencies)) == "vendor"
+    # 3.3 V and 40 mA: 0.132 mJ a millisecond.
+    assert verdict.energy is not None
+    assert verdict.energy.low_mj == pytest.approx(0.132 * verdict.latencies["tflm"].low_ms)
+    linux = judge(report, load_board("bluebox2"))
+    assert (linux.latencies, linux.energy, linux.to_dict()["latency_ms"]) == ({}, None, None)
+    assert "no latency" in linux.basis
 
 
 @pytest.mark.parametrize("path", list_boards(), ids=lambda path: path.stem)

@@ -16,9 +16,10 @@ from dse.feasible import find_nearest
 from dse.files import locked
 from dse.record import TrialRecord
 from dse.run import Settings, search
-from dse.run_folder import load_summary, model_folder, read_run
+from dse.run_folder import load_summary, model_folder, read_run, run_boards
 from dse.space import Defaults, parse_space
 from dse.study import Study
+from dse.summary import on_board
 from dse.tasks import load_task
 
 TINY = """
@@ -131,6 +132,21 @@ def test_infeasible_candidates_never_train(tmp_path: Path) -> None:
         assert record.number not in {number for number, _ in watcher.epochs}
     fitting = [record.values["params"] for record in watcher.records if record.outcome == "complete"]
     assert sorted(fitting) == [634, 810, 898]
+
+
+def test_a_search_for_two_boards_trains_what_fits_one_of_them(tmp_path: Path) -> None:
+    """With 3,000 bytes of arena nothing fits; with that and the Nano's all do, and run.yaml knows both boards."""
+    nano = load_board("nano33ble")
+    figure = nano.sram_reserved_bytes.model_copy(update={"value": nano.sram_bytes.value - 3_000})
+    small = nano.model_copy(update={"name": "small", "sram_reserved_bytes": figure})
+    with pytest.raises(NothingFitsError, match="binding limit .3,000 of board small"):
+        search(settings(tmp_path / "one", boards=(small,), budgets=Budgets.of_boards([small])), Watcher())
+    both = {"boards": (small, nano), "budgets": Budgets.of_boards([small, nano])}
+    summary = search(settings(tmp_path / "two", **both, trials=2), Watcher())
+    assert summary.count("complete") == 2
+    assert [board.name for board in run_boards(tmp_path / "two")] == ["small", "nano33ble"]
+    assert on_board(summary.records, small) == []
+    assert len(on_board(summary.records, nano)) == 2
 
 
 def test_random_screens_before_it_proposes(tmp_path: Path) -> None:
