@@ -7,6 +7,7 @@ in a hundred thousand candidates the same values come again and again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -78,11 +79,10 @@ class Choices(Generic[T]):
 
     def _grow(self, taken: list[tuple[_Fork, int]]) -> T:
         known = iter(taken)
-        last: tuple[_Fork, int] | None = None
         forks: list[tuple[_Fork, int]] = []
 
         def choose(path: str, domain: Domain) -> Any:
-            if self._countless or isinstance(domain, FloatRange):
+            if isinstance(domain, FloatRange):
                 self._countless = True
                 return domain.sample(self._uniform.rng)
             step = next(known, None)
@@ -96,11 +96,11 @@ class Choices(Generic[T]):
         if self._countless:
             self._root = None
             return value
-        last = taken[-1] if taken else None
-        for fork, index in (*forks, (_End(value), 0)):
-            if last is None:
-                self._root = fork  # type: ignore[assignment]
-            else:
-                last[0].next[last[1]] = fork
-            last = (fork, index)  # type: ignore[assignment]
+        way = [*taken, *forks]
+        for (fork, index), (next_fork, _) in pairwise(way):
+            fork.next[index] = next_fork
+        if way:
+            fork, index = way[-1]
+            fork.next[index] = _End(value)
+        self._root = way[0][0] if way else _End(value)
         return value

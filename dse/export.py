@@ -162,7 +162,7 @@ It returns one int8 logit per class, in the order of `labels.txt`; the class is 
 {rows}
 
 The head is TFLM's, with {"the offline plan in the file" if plan == "offline" else "its own greedy plan"}. On a 32-bit
-microcontroller the tail is {tail:,} bytes, so the arena is {predicted["arena_head_bytes"] + tail:,}.
+microcontroller the tail is {tail:,} bytes, so the arena must have {predicted["arena_bytes"]:,} (planning included).
 
 Accuracy on {report["test_images"]:,} test images ({report["data"]["source"]}):
 

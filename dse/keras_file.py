@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -23,9 +24,13 @@ def int8_of_keras(path: Path) -> bytes:
     """
     quiet_tensorflow()
     try:
+        if not zipfile.is_zipfile(path):
+            raise FileError(str(path), None, "", "not a Keras model: it is no zip archive")
         if path.stat().st_size > MAX_BYTES:
             raise FileError(str(path), None, "", f"more than {MAX_BYTES:,} bytes")
         model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(str(path), None, "", f"cannot be read: {error.strerror or error}") from None
     except Exception as error:  # Keras raises many kinds for what is no model, or holds a layer that it does not know

@@ -14,6 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from dse.cost.arrange import arranged
+from dse.errors import FileError
 from dse.tflite_file import IDENTIFIER, OFFLINE_PLAN, read_tflite
 
 BUFFER_ALIGNMENT = 16  # what schema.fbs asks for; the generated writer leaves it out, and a kernel reads words there
@@ -68,6 +69,10 @@ def for_device(content: bytes) -> bytes:
     subgraph.inputs, subgraph.outputs = list(graph.inputs), list(graph.outputs)
     for signature in model.signatureDefs or []:
         for entry in (*(signature.inputs or []), *(signature.outputs or [])):
+            if entry.tensorIndex not in new:
+                raise FileError(
+                    "model", None, "", f"its signature names tensor {entry.tensorIndex}, which nothing uses"
+                )
             entry.tensorIndex = new[entry.tensorIndex]
     model.metadata, model.metadataBuffer = None, None
     if graph.offline:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from dse.cost import Board, Budgets, CostReport, estimate
+from dse.cost import Board, Budget, Budgets, CostReport, estimate
 from dse.datasets import Data, load_data
 from dse.errors import NothingFitsError
 from dse.explorers import Explorer, make_explorer
@@ -259,7 +259,8 @@ def nothing_fits(settings: Settings, nearest: Nearest) -> str:
     violations = budget.violations(nearest.cost)
     binding = max(violations, key=lambda name: violations[name])
     limit = budget.limits()[binding]
-    where = f" of board {board}" if settings.boards and binding in ("arena_bytes", "flash_bytes") else ""
+    of_board = {b.name: Budget.of_board(b).limits() for b in settings.boards}.get(board, {})
+    where = f" of board {board}" if of_board.get(binding) == limit else ""
     lines = [
         f"nothing in {settings.space.name} fits: {binding} is the binding limit ({limit:,}{where})",
         f"the nearest candidate found needs {getattr(nearest.cost, binding):,} ({nearest.excess:+.1%}):",

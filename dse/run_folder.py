@@ -81,7 +81,9 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise RunError(str(error)) from None
     try:
         Task.model_validate(value["settings"]["task"])
+        boards = [Board.model_validate(board) for board in value["boards"]]
         complete = {"boards", "space", "data_sha256"} <= set(value["settings"]) and "source" in value["data"]
+        complete = complete and [board.name for board in boards] == value["settings"]["boards"]
     except (TypeError, KeyError, ValidationError):
         complete = False
     if not complete:

@@ -17,13 +17,15 @@ import numpy as np
 from dse.blocks import Block
 from dse.candidate import Candidate, Head
 from dse.choices import Choices, Chooser, Uniform
+from dse.cost.memory import ALIGNMENT
 from dse.cost.sections import Section, SectionCost, block_section, head_section, together
 from dse.errors import NetworkError
 from dse.network import Shape
 from dse.space import Defaults, Space, parse_space
 
-COLUMNS = ("params", "macs", "arena_head_bytes", "arena_tail_bytes", "flash_bytes")
+COLUMNS = ("params", "macs", "arena_head_bytes", "arena_tail_bytes", "arena_planning_bytes", "flash_bytes")
 IMPOSSIBLE = -1  # in every column of a candidate that describes no network
+MAX_REMEMBERED = 200_000  # blocks and sections, about 2 KB each: with a real range hardly any comes again
 CHUNK = 2_000  # candidates of one seed: what is drawn does not depend on how many processes draw
 T = TypeVar("T")
 
@@ -41,8 +43,11 @@ class Screening:
 
     def __init__(self, space: Space, defaults: Defaults = Defaults(), seed: int | tuple[int, ...] = 0) -> None:
         self._space, self._defaults, self._uniform = space, defaults, Uniform(seed)
-        self._images = self._choices(lambda choose: space.image(choose, defaults))
-        self._widths = self._choices(space.width)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._images = self._choices(lambda choose: self._space.image(choose, self._defaults))
+        self._widths = self._choices(self._space.width)
         self._stages: dict[float, list[Choices[tuple[int, ...]]]] = {}
         self._heads: dict[float, Choices[int]] = {}
         self._numbers: dict[Block | Head, int] = {}  # equal blocks have one number
@@ -51,8 +56,10 @@ class Screening:
         self._sections: dict[Shape, dict[int, Section | None]] = {}
 
     def reseed(self, seed: int | tuple[int, ...]) -> None:
-        """Begins another sequence; what has been costed stays known."""
+        """Begins another sequence; what has been costed stays known, unless it is very much."""
         self._uniform.reseed(seed)
+        if len(self._blocks) + sum(map(len, self._sections.values())) > MAX_REMEMBERED:
+            self._forget()
 
     def costs(self, count: int) -> Iterator[SectionCost | None]:
         """The cost of each of `count` random candidates; None for one that describes no network."""
@@ -119,7 +126,7 @@ class Screening:
 class Screened:
     """The costs of many candidates: a row for each, a column for each of COLUMNS."""
 
-    costs: np.ndarray  # (count, 5) int64
+    costs: np.ndarray  # (count, len(COLUMNS)) int64
     seed: int
 
     @property
@@ -128,9 +135,10 @@ class Screened:
         return np.asarray(self.costs[:, 0] != IMPOSSIBLE)
 
     def column(self, name: str) -> np.ndarray:
-        """One cost of every row, (count,); `arena_bytes` is head and tail."""
+        """One cost of every row, (count,); `arena_bytes` is that of `CostReport`."""
         if name == "arena_bytes":
-            return np.asarray(self.column("arena_head_bytes") + self.column("arena_tail_bytes"))
+            together = self.column("arena_head_bytes") + self.column("arena_tail_bytes")
+            return np.asarray(-(-np.maximum(together, self.column("arena_planning_bytes")) // ALIGNMENT) * ALIGNMENT)
         return np.asarray(self.costs[:, COLUMNS.index(name)])
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from dse.cost.graph import TYPE_BYTES, Operator, OperatorGraph, Tensor
+from dse.cost.memory import ONLINE
 from dse.cost.scratch import REDUCING
 from dse.errors import ExportError, FileError
 from dse.flatbuffer import Buffer, MalformedError, Table
@@ -110,7 +111,7 @@ def _check_order(
         weights = operator.inputs[1] if len(operator.inputs) > 1 else -1
         if operator.kind in RANK_OF_SECOND:
             rank = RANK_OF_SECOND[operator.kind]
-            if operator.inputs[0] < 0 or weights < 0 or len(tensors[weights].shape) not in rank:
+            if weights < 0 or operator.inputs[0] < 0 or len(tensors[weights].shape) not in rank:
                 raise MalformedError(
                     f"{operator.kind} takes {operator.inputs[:4]}, expected a tensor and its weights or axes"
                 )
@@ -128,7 +129,8 @@ def _kind(code: Table) -> str:
 
 
 def _tensor(table: Table, sizes: list[int]) -> Tensor:
-    name = table.text(3)[:200]
+    # It is shown on terminals: what could move the cursor or colour the text is not let through.
+    name = "".join(letter if letter.isprintable() else "?" for letter in table.text(3)[:200])
     kind = _names("TensorType").get(table.number(1, "b"))
     shape = table.numbers(0, "i")
     buffer = table.number(2, "I")
@@ -169,7 +171,10 @@ def _offline_plan(model: Table, buffers: list[Table], num_tensors: int) -> tuple
             data = buffers[index].data(0) if index < len(buffers) else b""
             if len(data) != 4 * (PLAN_HEADER + num_tensors):
                 raise MalformedError(f"{OFFLINE_PLAN} has {len(data)} bytes for {num_tensors} tensors")
-            return struct.unpack(f"<{num_tensors}i", data[4 * PLAN_HEADER :])
+            offsets = struct.unpack(f"<{num_tensors}i", data[4 * PLAN_HEADER :])
+            if min(offsets, default=0) < ONLINE:
+                raise MalformedError(f"{OFFLINE_PLAN} places a tensor at {min(offsets)}, expected {ONLINE} or more")
+            return offsets if max(offsets, default=ONLINE) > ONLINE else ()
     return ()
 
 

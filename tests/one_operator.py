@@ -1,7 +1,8 @@
-"""Tiny int8 TFLite files of one operator each, written without a converter: enough for TFLM to prepare them."""
+"""Tiny int8 TFLite files of one kind of operator, written without a converter: enough for TFLM to prepare them."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import flatbuffers
@@ -49,16 +50,20 @@ class Writer:
 
     def file(self, kind: str, inputs: list[int], outputs: list[int], options: Any) -> bytes:
         """The file of one operator; its inputs and outputs that are no constants are those of the graph."""
-        code = schema.OperatorCodeT()
-        code.builtinCode = getattr(schema.BuiltinOperator, kind)
-        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
         operator = schema.OperatorT()
         operator.opcodeIndex, operator.inputs, operator.outputs = 0, inputs, outputs
         if options is not None:
             operator.builtinOptions = options
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__[:-1])
-        self.graph.operators, self.graph.outputs = [operator], outputs
-        self.graph.inputs = [index for index in inputs if not self.graph.tensors[index].buffer]
+        sources = [index for index in inputs if not self.graph.tensors[index].buffer]
+        return self.graph_of(kind, [operator], sources, outputs)
+
+    def graph_of(self, kind: str, operators: list[Any], inputs: list[int], outputs: list[int]) -> bytes:
+        """The file of operators of one kind."""
+        code = schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, kind)
+        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), 1
+        self.graph.operators, self.graph.inputs, self.graph.outputs = operators, inputs, outputs
         model = schema.ModelT()
         model.version, model.operatorCodes, model.subgraphs = 3, [code], [self.graph]
         model.buffers, model.description = self.buffers, b""
@@ -138,6 +143,18 @@ def one_operator(kind: str) -> bytes:
     if kind in BINARY:
         return writer.file(kind, [writer.tensor(IMAGE), writer.tensor(IMAGE)], [writer.tensor(IMAGE)], BINARY[kind])
     return OTHERS[kind](writer)
+
+
+def chain(length: int, channels: int) -> bytes:
+    """A file of HARD_SWISH after HARD_SWISH, each on so many values."""
+    writer = Writer()
+    tensors = [writer.tensor((1, 1, 1, channels)) for _ in range(length + 1)]
+    operators = []
+    for source, output in itertools.pairwise(tensors):
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = 0, [source], [output]
+        operators.append(operator)
+    return writer.graph_of("HARD_SWISH", operators, tensors[:1], tensors[-1:])
 
 
 def _convolution(writer: Writer) -> bytes:

@@ -17,13 +17,13 @@ from dse.cost.memory import (
     Peak,
     aligned,
     greedy_offsets,
-    head_bytes,
     head_of,
     lifetimes,
     peak,
 )  # fmt: skip
 from dse.cost.order import better_order
 from tests.conftest import family_space, only_candidate
+from tests.tflm import head_bytes
 
 
 def graph_of(sizes: list[int], operators: list[tuple[tuple[int, ...], int]], outputs: tuple[int, ...]) -> OperatorGraph:
@@ -39,8 +39,8 @@ def graph_of(sizes: list[int], operators: list[tuple[tuple[int, ...], int]], out
 def test_lifetimes_of_a_shortcut() -> None:
     """0 -> a -> b, and 0 is added to b at the end; sizes are rounded up to 16."""
     graph = graph_of([10, 20, 30, 40], [((0,), 1), ((1,), 2), ((0, 2), 3)], (3,))
-    assert lifetimes(graph) == [
-        Lifetime(0, 16, 0, 2),
+    assert lifetimes(graph) == [  # the input is there before the first operator
+        Lifetime(0, 16, -1, 2),
         Lifetime(1, 32, 0, 1),
         Lifetime(2, 32, 1, 2),
         Lifetime(3, 48, 2, 2),
@@ -50,9 +50,17 @@ def test_lifetimes_of_a_shortcut() -> None:
 
 def test_what_nobody_reads_lives_while_it_is_written_and_outputs_to_the_end() -> None:
     graph = graph_of([16, 16, 16, 16], [((0,), 1), ((0,), 2), ((2,), 3)], (1, 3))
-    assert [(t.first, t.last) for t in lifetimes(graph)] == [(0, 1), (0, 2), (1, 2), (2, 2)]
+    assert [(t.first, t.last) for t in lifetimes(graph)] == [(-1, 1), (0, 2), (1, 2), (2, 2)]
     unread = graph_of([16, 16, 16], [((0,), 1), ((0,), 2)], (2,))
-    assert [(t.first, t.last) for t in lifetimes(unread)] == [(0, 1), (0, 0), (1, 1)]
+    assert [(t.first, t.last) for t in lifetimes(unread)] == [(-1, 1), (0, 0), (1, 1)]
+
+
+def test_what_no_operator_knows_takes_room_before_all_others() -> None:
+    """It meets nothing, so the head is the larger of it and the rest; no operator is to blame for the peak."""
+    graph = graph_of([16, 16, 4000], [((0,), 1)], (1,))
+    assert lifetimes(graph)[2] == Lifetime(2, 4000, -2, -2)
+    assert head_bytes(graph) == 4000
+    assert peak(lifetimes(graph)) == Peak(0, (2,), 4000)
 
 
 def test_constants_take_no_arena_and_a_mean_takes_scratch() -> None:
@@ -187,6 +195,20 @@ def assert_runs(graph: OperatorGraph) -> None:
         written |= set(operator.outputs)
 
 
+def test_many_branches_are_ordered_in_bounded_time() -> None:
+    """Forty branches of three operators: far too many orders to weigh; one is found, and it is no worse."""
+    sizes, operators, ends = [64], [], []
+    for branch in range(40):
+        first = len(sizes)
+        sizes += [64 * (1 + branch % 5), 16 * (1 + branch % 7), 16]
+        operators += [((0,), first), ((first,), first + 1), ((first + 1,), first + 2)]
+        ends.append(first + 2)
+    graph = graph_of([*sizes, 16], [*operators, (tuple(ends), len(sizes))], (len(sizes),))
+    reordered = replace(graph, operators=tuple(graph.operators[i] for i in better_order(graph)))
+    assert_runs(reordered)
+    assert peak(lifetimes(reordered)).num_bytes <= peak(lifetimes(graph)).num_bytes
+
+
 def test_renumbering_keeps_the_graph() -> None:
     graph = graph_of([16, 32, 48, 64], [((0,), 2), ((2,), 1), ((1, 0), 3)], (3,))
     moved, numbers = renumbered(graph)
@@ -216,7 +238,7 @@ def test_a_residual_keeps_its_input_alive() -> None:
     add = next(step for step, operator in enumerate(graph.operators) if operator.kind == "ADD")
     alive = {t.tensor: (t.first, t.last) for t in lifetimes(graph)}
     assert alive[graph.operators[add].inputs[0]][1] == add
-    assert alive[0] == (0, 0)
+    assert alive[0] == (-1, 0)
 
 
 def test_alignment() -> None:

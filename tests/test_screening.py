@@ -14,8 +14,8 @@ from dse.cost import estimate
 from dse.cost.sections import SectionCost, block_section, head_section, together
 from dse.domains import Choice, FloatRange, IntRange
 from dse.errors import NetworkError
-from dse.screening import Screening
-from dse.space import load_space, parse_space
+from dse.screening import CHUNK, COLUMNS, Screening, candidate_of_row, screen
+from dse.space import Defaults, load_space, parse_space
 
 WIDE = str(Path(__file__).parent / "wide.yaml")
 
@@ -31,7 +31,13 @@ def from_sections(candidate: Candidate) -> SectionCost:
 def whole(candidate: Candidate) -> SectionCost:
     cost = estimate(candidate.network)
     return SectionCost(
-        cost.params, cost.macs, cost.arena_head_bytes, cost.arena_tail_bytes, cost.flash_bytes, cost.work
+        cost.params,
+        cost.macs,
+        cost.arena_head_bytes,
+        cost.arena_tail_bytes,
+        cost.arena_planning_bytes,
+        cost.flash_bytes,
+        cost.work,
     )
 
 
@@ -76,6 +82,38 @@ def test_same_seed_same_costs_and_impossible_ones_are_none() -> None:
     one, same, other = (list(Screening(space, seed=seed).costs(80)) for seed in (1, 1, 2))
     assert one == same != other
     assert 0 < sum(cost is None for cost in one) < 20
+
+
+REAL = """
+space: real
+stem: {block: conv, channels: 8, stride: 2}
+stages:
+  - block: {choice: [conv, bneck: {expansion: {float: [1, 4]}}]}
+    channels: {choice: [8, 16]}
+    repeats: {int: [1, 3]}
+head: {channels: {choice: [0, 32]}}
+"""
+
+
+def test_rows_do_not_depend_on_what_was_drawn_before() -> None:
+    """Also with a real range in one of the families: three chunks in one process, and each by itself."""
+    space = parse_space(REAL, "real.yaml")
+    together = screen(space, count=2 * CHUNK + 50)
+    for index, size in enumerate((CHUNK, CHUNK, 50)):
+        alone = list(Screening(space, seed=(0, index)).costs(size))
+        rows = together.costs[index * CHUNK : index * CHUNK + size]
+        assert [tuple(row) for row in rows.tolist()] == [cost[: len(COLUMNS)] for cost in alone if cost]
+    for row in (0, CHUNK - 1, CHUNK, CHUNK + 77, 2 * CHUNK + 49):
+        cost = whole(candidate_of_row(space, Defaults(), 0, row))
+        assert tuple(together.costs[row].tolist()) == cost[: len(COLUMNS)]
+        assert together.column("arena_bytes")[row] == cost.arena_bytes
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = parse_space(REAL, "real.yaml")
+    expected = screen(space, count=2 * CHUNK + 50, seed=3).costs
+    monkeypatch.setattr("dse.screening.MAX_REMEMBERED", 10)
+    assert np.array_equal(screen(space, count=2 * CHUNK + 50, seed=3).costs, expected)
 
 
 def test_choices_are_made_once() -> None:

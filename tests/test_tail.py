@@ -7,14 +7,15 @@ import pytest
 from dse.build import build_model
 from dse.convert import calibration_set, to_int8
 from dse.cost.graph import Operator, OperatorGraph, Tensor
+from dse.cost.memory import lifetimes
 from dse.cost.scratch import scratch_bytes
-from dse.cost.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, Build, layout, tail_bytes
+from dse.cost.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, Build, layout, planning_bytes, tail_bytes, tail_parts
 from dse.datasets import Data
 from dse.errors import UnknownNameError
 from dse.tflite_file import read_tflite
 from tests import one_operator
 from tests.conftest import PUBLISHED_MODELS, family_space, only_candidate, with_plausible_weights
-from tests.tflm import allocations
+from tests.tflm import allocations, head_bytes, loads
 
 GNU_ARM = Build(4, enum_bytes=1)  # arm-none-eabi-gcc as it comes
 
@@ -130,6 +131,20 @@ def test_every_known_operators_scratch_buffers_in_the_real_head() -> None:
             -(-size // 16) * 16 for size in (*sizes, *scratch_bytes(graph.operators[0], graph.tensors))
         )
     assert predicted == {kind: head for kind, (head, _) in allocations(ONE_OPERATOR).items()}
+
+
+@pytest.mark.parametrize("channels", [8, 4_000])
+def test_the_arena_that_planning_takes(channels: int) -> None:
+    """With few bytes of activations planning takes more than head and tail; with many it does not matter."""
+    content = one_operator.chain(40, channels)
+    graph = read_tflite(content)
+    tensors = lifetimes(graph)
+    head, tail = head_bytes(graph), tail_bytes(graph, HOST)
+    planning = planning_bytes(tail_parts(graph), len(tensors), HOST)
+    assert (planning > head + tail) == (channels == 8)
+    needed = max(head + tail, planning)
+    assert loads(content, needed)
+    assert not loads(content, needed - 48)
 
 
 def test_published_models_in_the_real_allocator() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -66,14 +68,70 @@ def test_more_than_it_can_hold() -> None:
     struct.pack_into("<i", content, 8, 4)
     with pytest.raises(MalformedError):
         Buffer(bytes(content)).root(bytes(content[4:8])).tables(0)
-    many = schema.ModelT.InitFromPackedBuf(SMALL.read_bytes())
-    many.subgraphs[0].tensors *= 200
-    import flatbuffers
 
-    builder = flatbuffers.Builder()
-    builder.Finish(many.Pack(builder), b"TFL3")
+    def many(model: schema.ModelT) -> None:
+        model.subgraphs[0].tensors *= 200
+
     with pytest.raises(FileError, match=f"tensors, expected at most {MAX_TENSORS:,}"):
-        read_tflite(bytes(builder.Output()))
+        read_tflite(repacked(many))
+
+
+def repacked(change: Callable[[schema.ModelT], None]) -> bytes:
+    """The small model with something changed."""
+    model = schema.ModelT.InitFromPackedBuf(SMALL.read_bytes())
+    change(model)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _no_inputs(model: schema.ModelT) -> None:
+    code = [code.builtinCode for code in model.operatorCodes].index(schema.BuiltinOperator.CONV_2D)
+    next(operator for operator in model.subgraphs[0].operators if operator.opcodeIndex == code).inputs = []
+
+
+def _cycle(model: schema.ModelT) -> None:
+    operators = model.subgraphs[0].operators
+    operators[1].inputs = [operators[3].outputs[0], *operators[1].inputs[1:]]
+
+
+def _written_twice(model: schema.ModelT) -> None:
+    operators = model.subgraphs[0].operators
+    operators[2].outputs = operators[1].outputs
+
+
+def _negative_plan(model: schema.ModelT) -> None:
+    entry, buffer = schema.MetadataT(), schema.BufferT()
+    count = len(model.subgraphs[0].tensors)
+    buffer.data = np.array([1, 0, count, *[-2] * count], "<i4").view(np.uint8)
+    entry.name, entry.buffer = "OfflineMemoryAllocation", len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [entry]
+
+
+def _dynamic(model: schema.ModelT) -> None:
+    model.subgraphs[0].tensors[0].shape = [-1, 50, 50, 3]
+
+
+def _short_data(model: schema.ModelT) -> None:
+    buffer = next(buffer for buffer in model.buffers if buffer.data is not None and len(buffer.data) > 8)
+    buffer.data = buffer.data[:-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (_no_inputs, "CONV_2D takes (), expected a tensor and its weights"),
+        (_cycle, "before it is written"),
+        (_written_twice, "which is constant or written before"),
+        (_negative_plan, "OfflineMemoryAllocation places a tensor at -2, expected -1 or more"),
+        (_dynamic, "has shape (-1, 50, 50, 3), expected up to 8 axes of fixed sizes"),
+        (_short_data, "bytes of data"),
+    ],
+)
+def test_what_no_converter_writes(change: Callable[[schema.ModelT], None], problem: str) -> None:
+    with pytest.raises(FileError, match=re.escape(problem)):
+        read_tflite(repacked(change))
 
 
 def _cut(content: bytes, rng: np.random.Generator) -> bytes:

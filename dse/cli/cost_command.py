@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from dse.cost.latency import RUNTIMES
+from dse.errors import DseError
 
 if TYPE_CHECKING:
     from dse.cost import Board, CostReport
     from dse.cost.verdict import Verdict
 
 RANDOM_CANDIDATES = 500
-MAX_CANDIDATE_BYTES = 1 << 20
+MAX_CANDIDATE_CHARACTERS = 1 << 20
 Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 
 
@@ -37,9 +38,9 @@ def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bo
     Example:
       dse cost model.tflite --board imxrt1060 --board nano33ble
     """
-    from dse.cost import load_board
+    from dse.cost import load_boards
 
-    named = [load_board(name) for name in boards]
+    named = load_boards(boards)
     match Path(what).suffix:
         case ".tflite":
             _tflite(what, named, runtime, as_json)
@@ -98,7 +99,8 @@ def _candidate(what: str, boards: list[Board], runtime: str | None, as_json: boo
     from dse.errors import FileError
 
     try:
-        text = Path(what).read_text(encoding="utf-8")[:MAX_CANDIDATE_BYTES]
+        with Path(what).open(encoding="utf-8") as file:
+            text = file.read(MAX_CANDIDATE_CHARACTERS)
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(what, None, "", f"cannot be read: {error}") from None
     candidate = Candidate.from_json(text)
@@ -129,9 +131,10 @@ def _show(
             click.echo(json.dumps(name | body))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("", "kind", "output", title=title, title_justify="left")
+    table = Table("", "kind", "output", title=escape(title), title_justify="left")
     table.add_column("params", justify="right")
     table.add_column("MACs", justify="right")
     for first, kind, shape, params, macs in rows:
@@ -142,6 +145,10 @@ def _show(
     (console if console.is_terminal else Console(width=110)).print(table)
     head, tail, host = map(bytes_text, (report.arena_head_bytes, report.arena_tail_bytes, report.arena_tail_bytes_host))
     click.echo(f"arena: {head} head ({report.plan} plan) + {tail} tail on a 32-bit target ({host} on a 64-bit host)")
+    if report.arena_bytes > report.arena_head_bytes + report.arena_tail_bytes:
+        click.echo(
+            f"       {bytes_text(report.arena_bytes)} while TFLM plans it: the activations are smaller than its notes"
+        )
     click.echo(f"peak:  {report.peak_operator}, while these are alive:")
     for writer, size in report.peak_tensors:
         click.echo(f"       {bytes_text(size):>10}  {writer}")
@@ -186,6 +193,8 @@ def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -
         _show(f"{space.name}, candidate {candidate.id}", {"id": candidate.id}, report, [], boards, runtime, as_json)
         return
     costs = [cost for cost in Screening(space).costs(RANDOM_CANDIDATES) if cost]
+    if not costs:
+        raise DseError(f"none of {RANDOM_CANDIDATES} candidates of {space.name} is a network for 32x32 images")
     names = ("params", "macs", "arena_bytes", "flash_bytes")
     ranges = {key: [int(v) for v in np.percentile([getattr(c, key) for c in costs], [0, 50, 100])] for key in names}
     share = {
@@ -196,7 +205,7 @@ def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -
         body = {name: dict(zip(keys, values, strict=True)) for name, values in ranges.items()}
         click.echo(json.dumps({"space": space.name, **body, "fits": share}, indent=2))
         return
-    click.echo(f"{space.name}: {RANDOM_CANDIDATES} random candidates of 32x32x3 images")
+    click.echo(f"{space.name}: {len(costs)} random networks of 32x32x3 images")
     for key, (low, middle, high) in ranges.items():
         click.echo(f"  {key:12} {low:>12,} to {high:>12,}, median {middle:,}")
     for board_name, value in share.items():

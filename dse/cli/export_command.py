@@ -93,7 +93,7 @@ def export_records(
     """Exports these trials, with the data that the run was made with. Raises RunError."""
     if not records:
         return []
-    from dse.cost import load_board
+    from dse.cost import load_boards
     from dse.datasets import load_data
     from dse.quiet import quiet_tensorflow
     from dse.run_folder import data_location, read_run, run_boards, run_task
@@ -105,7 +105,7 @@ def export_records(
             f"{run} was made with {description['data']['source']}, these images are others: {loaded.source}; "
             "name the folder with --data"
         )
-    named = [load_board(name) for name in boards]
+    named = load_boards(boards)
     named = named or run_boards(run)
     quiet_tensorflow()
     from dse.export import export

@@ -32,9 +32,9 @@ def command(run: Path, boards: tuple[str, ...], as_json: bool) -> None:
     Example:
       dse front results/cmv3-imxrt1060 --board nano33ble
     """
-    from dse.cost import load_board
+    from dse.cost import load_boards
 
-    print_front(run, [load_board(name) for name in boards], as_json)
+    print_front(run, load_boards(boards), as_json)
 
 
 def print_front(run: Path, boards: list[Board], as_json: bool) -> None:
@@ -81,12 +81,13 @@ def _latency(row: dict[str, Any], board: Board, records: list[TrialRecord]) -> d
 
 def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], board: Board | None) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from dse.units import bytes_text, count_text, milliseconds_text
 
     where = f"{run} on {board.name}" if board else str(run)
-    table = Table(title=f"Pareto front of {where}: {', '.join(objectives)}", title_justify="left")
+    table = Table(title=escape(f"Pareto front of {where}: {', '.join(objectives)}"), title_justify="left")
     for name in ("trial", "id", "accuracy", "float", "params", "MACs", "arena", "flash"):
         table.add_column(name, justify="left" if name == "id" else "right", no_wrap=True)
     if board:

@@ -66,7 +66,7 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from dse.cost import Budgets, load_board
+    from dse.cost import Budgets, load_boards
     from dse.files import write_atomic
     from dse.screen_report import report
     from dse.screening import screen
@@ -74,7 +74,7 @@ def command(
     from dse.units import parse_count
 
     the_space = load_space(space)
-    the_boards = [load_board(name) for name in dict.fromkeys(boards)]
+    the_boards = load_boards(boards)
     given = {"params": max_params, "macs": max_macs, "arena_bytes": max_memory, "flash_bytes": max_flash}
     limits = {name: parse_count(text) if text else None for name, text in given.items()}
     if not the_boards and not any(limits.values()):

@@ -93,7 +93,7 @@ def command(
       dse search --space cmv3.yaml --board imxrt1060 --trials 30
     """
     from dse.cli.progress import make_face
-    from dse.cost import Budgets, load_board
+    from dse.cost import Budgets, load_boards
     from dse.errors import UnknownNameError
     from dse.explorer_names import EXPLORERS
     from dse.run import Settings, search
@@ -104,7 +104,7 @@ def command(
     if explorer not in EXPLORERS:
         raise UnknownNameError("explorer", explorer, EXPLORERS)
     the_space, the_task = load_space(space), load_task(task)
-    the_boards = tuple(load_board(name) for name in dict.fromkeys(boards))
+    the_boards = tuple(load_boards(boards))
     if the_task.dataset == FOLDER_OF_IMAGES and not data and Path(task).is_dir():
         data = task
     if epochs is not None and "epochs" in the_space.tree.get("training", {}):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dse.errors import DseError
 from dse.resources import find, shipped
 from dse.strict_yaml import load
 
@@ -73,6 +74,16 @@ def load_board(name: str) -> Board:
     """The board in a file, or a shipped one by its name. Raises FileError, UnknownNameError."""
     document = load(find(FOLDER, name))
     return document.check(Board, document.value)
+
+
+def load_boards(names: Iterable[str]) -> list[Board]:
+    """Several boards, each once. Raises DseError for two that differ and have one name."""
+    found: dict[str, Board] = {}
+    for name in names:
+        board = load_board(name)
+        if found.setdefault(board.name, board) != board:
+            raise DseError(f"two different boards are called {board.name!r}; give the one in {name} a name of its own")
+    return list(found.values())
 
 
 def list_boards() -> Iterator[Path]:

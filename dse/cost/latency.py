@@ -9,7 +9,6 @@ so every figure for those is modelled from other boards with the same core.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from dse.cost.boards import Board
@@ -38,11 +37,6 @@ class LatencyRange:
     low_ms: float
     high_ms: float
     runtime: str
-
-    @property
-    def middle_ms(self) -> float:
-        """The geometric middle; to sort by, not to quote."""
-        return math.sqrt(self.low_ms * self.high_ms)
 
     def __str__(self) -> str:
         return f"{milliseconds_text(self.low_ms)} to {milliseconds_text(self.high_ms)} ({self.runtime})"

@@ -121,7 +121,7 @@ class _Lowering:
                 self.tensor[layer.name] = self.tensor[layer.inputs[0]]  # the mean of one value
             case GlobalAvgPool():
                 self._emit("MEAN", layer, (*self._inputs(layer), self._constant("axes", (2,))))
-            case Add() if layer.shape[:2] == (1, 1):
+            case Add() if layer.shape[:2] == (1, 1) and channels > 1:
                 # What the converter does with two maps of one pixel: the second becomes a plain vector.
                 first, second = self._inputs(layer)
                 self.tensor[layer.name] = second

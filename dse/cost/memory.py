@@ -15,6 +15,7 @@ from dse.cost.graph import OperatorGraph
 from dse.cost.scratch import scratch_bytes
 
 ALIGNMENT = 16
+BEFORE, UNUSED = -1, -2  # the steps before the first operator, which has step 0
 ONLINE = -1  # in an offline plan: TFLM finds the place
 
 
@@ -37,7 +38,7 @@ class Peak:
 
 
 def aligned(num_bytes: int) -> int:
-    """Bytes rounded up to TFLM's alignment.
+    """Bytes rounded up to TFLM's alignment; the size of an arena is a multiple of it too.
 
     >>> aligned(1), aligned(16)
     (16, 16)
@@ -48,10 +49,12 @@ def aligned(num_bytes: int) -> int:
 def lifetimes(graph: OperatorGraph) -> list[Lifetime]:
     """Every tensor that takes arena, in the order in which the file numbers them, then the kernels' scratch buffers.
 
-    Inputs live from the first operator, outputs to the last; what nothing reads lives while it is written.
+    Inputs live from before the first operator, outputs to the last; what nothing reads lives while it is written, and
+    what no operator knows before all others: it takes room all the same.
     """
-    first = dict.fromkeys(graph.inputs, 0)
-    last = dict.fromkeys(graph.inputs, 0)
+    first = dict.fromkeys((i for i, tensor in enumerate(graph.tensors) if not tensor.constant), UNUSED)
+    first |= dict.fromkeys(graph.inputs, BEFORE)
+    last = dict(first)
     scratch: list[tuple[int, int]] = []
     for step, operator in enumerate(graph.operators):
         for index in operator.inputs:
@@ -71,22 +74,22 @@ def lifetimes(graph: OperatorGraph) -> list[Lifetime]:
 
 
 def peak(tensors: list[Lifetime]) -> Peak:
-    """The first operator at which most bytes are alive.
+    """The first operator at which most bytes are alive; operator 0 also for what is alive before it.
 
     >>> peak([Lifetime(0, 64, 0, 1), Lifetime(1, 32, 1, 2), Lifetime(2, 16, 2, 2)])
     Peak(operator=1, tensors=(0, 1), num_bytes=96)
     """
-    steps = 1 + max(tensor.last for tensor in tensors)
-    change = [0] * (steps + 1)
+    end = 1 + max(tensor.last for tensor in tensors)
+    change = dict.fromkeys(range(UNUSED, end + 1), 0)
     for tensor in tensors:
         change[tensor.first] += tensor.num_bytes
         change[tensor.last + 1] -= tensor.num_bytes
     alive = most = where = 0
-    for step in range(steps):
+    for step in range(UNUSED, end):
         alive += change[step]
         if alive > most:
             most, where = alive, step
-    return Peak(where, tuple(t.tensor for t in tensors if t.first <= where <= t.last), most)
+    return Peak(max(0, where), tuple(t.tensor for t in tensors if t.first <= where <= t.last), most)
 
 
 def greedy_offsets(tensors: list[Lifetime], fixed: tuple[int, ...] = ()) -> dict[int, int]:
@@ -126,9 +129,3 @@ def place(order: list[Lifetime], placed: dict[Lifetime, int] | None = None) -> d
 def head_of(tensors: list[Lifetime], offsets: dict[int, int]) -> int:
     """Bytes of arena that a plan takes."""
     return max(offsets[t.tensor] + t.num_bytes for t in tensors)
-
-
-def head_bytes(graph: OperatorGraph) -> int:
-    """Bytes of arena that TFLM takes for the activations of a graph as it stands."""
-    tensors = lifetimes(graph)
-    return head_of(tensors, greedy_offsets(tensors, graph.offline))

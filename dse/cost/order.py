@@ -13,6 +13,7 @@ from dse.cost.memory import Lifetime, aligned, lifetimes
 from dse.cost.scratch import scratch_bytes
 
 MAX_SETS = 2_000  # of one size; exact up to here
+MAX_WORK = 400_000  # sets of one size times the square of the operators: a long stretch gets fewer
 
 
 def better_order(graph: OperatorGraph) -> list[int]:
@@ -59,6 +60,7 @@ class _Stretch:
         operators = graph.operators[start:end]
         made = {index: step for step, operator in enumerate(operators) for index in operator.outputs}
         self.size = end - start
+        self.max_sets = max(10, min(MAX_SETS, MAX_WORK // self.size**2))
         self.needs = [{made[i] for i in operator.inputs if i in made} for operator in operators]
         self.writes = [sum(alive[i].num_bytes for i in operator.outputs) for operator in operators]
         readers: dict[int, set[int]] = {}
@@ -69,8 +71,12 @@ class _Stretch:
         # A kernel's scratch buffers are there while it runs.
         self.scratch = [sum(map(aligned, scratch_bytes(operator, graph.tensors))) for operator in operators]
         self.before = sum(alive[index].num_bytes for index in readers if index not in made)
-        # What is dropped when the last of its readers has run: bytes, readers.
-        self.dropped = [(alive[i].num_bytes, steps) for i, steps in readers.items() if alive[i].last < end]
+        # By operator, what can be dropped behind it, if all others that read it have run: bytes, readers.
+        self.dropped: list[list[tuple[int, set[int]]]] = [[] for _ in operators]
+        for index, steps in readers.items():
+            if alive[index].last < end:
+                for step in steps:
+                    self.dropped[step].append((alive[index].num_bytes, steps))
 
     def best(self) -> tuple[int, ...]:
         """The order with the lowest peak; the one nearest to the present order among equals."""
@@ -91,8 +97,8 @@ class _Stretch:
                     )
                     if then not in longer or (state[0], state[2]) < (longer[then][0], longer[then][2]):
                         longer[then] = state
-            if len(longer) > MAX_SETS:
-                longer = dict(sorted(longer.items(), key=lambda item: item[1])[:MAX_SETS])
+            if len(longer) > self.max_sets:
+                longer = dict(sorted(longer.items(), key=lambda item: item[1])[: self.max_sets])
             states = longer
         ((_, _, order),) = states.values()
         return order
@@ -108,4 +114,4 @@ class _Stretch:
         return most
 
     def _dropped_by(self, step: int, done: frozenset[int]) -> int:
-        return sum(size for size, readers in self.dropped if step in readers and readers <= done)
+        return sum(size for size, readers in self.dropped[step] if readers <= done)

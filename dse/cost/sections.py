@@ -19,9 +19,9 @@ from dse.cost.flash import file_bytes, operator_bytes, tensor_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.graph import Tensor, renumbered
 from dse.cost.lowering import is_shared, lower
-from dse.cost.memory import Lifetime, greedy_offsets, head_of, lifetimes, peak
+from dse.cost.memory import Lifetime, aligned, greedy_offsets, head_of, lifetimes, peak
 from dse.cost.order import better_order
-from dse.cost.tail import MICROCONTROLLER, TailParts, tail_of, tail_parts
+from dse.cost.tail import MICROCONTROLLER, TailParts, planning_bytes, tail_of, tail_parts
 from dse.cost.work import Work, graph_work
 from dse.network import Graph, Network, Shape
 
@@ -33,13 +33,14 @@ class SectionCost(NamedTuple):
     macs: int
     arena_head_bytes: int
     arena_tail_bytes: int
+    arena_planning_bytes: int
     flash_bytes: int
     work: Work
 
     @property
     def arena_bytes(self) -> int:
-        """Head and tail together."""
-        return self.arena_head_bytes + self.arena_tail_bytes
+        """What an arena must have; see `CostReport`."""
+        return aligned(max(self.arena_head_bytes + self.arena_tail_bytes, self.arena_planning_bytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ def together(sections: Sequence[Section]) -> SectionCost:
         sum(section.macs for section in sections),
         head,
         tail_of(tail, MICROCONTROLLER, (1,), (1,)),
+        planning_bytes(tail, len(tensors), MICROCONTROLLER),
         round(flash),
         sum((section.work for section in sections), Work()),
     )

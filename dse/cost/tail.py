@@ -20,6 +20,7 @@ from dse.cost.graph import Operator, OperatorGraph
 from dse.cost.scratch import scratch_bytes
 from dse.errors import UnknownNameError
 
+MAX_SCRATCH_PER_OPERATOR = 12  # room for requests that is kept while operators are prepared; micro_allocator.cc
 ALIGNMENT = 16  # of every buffer that a kernel asks for; micro_arena_constants.h
 
 
@@ -53,6 +54,11 @@ STRUCTS = {
     "SubgraphAllocations": "2*ptr | ptr",
     "NodeAndRegistration": "TfLiteNode ptr",
     "ScratchBufferHandle": "ptr",
+    # While memory is planned only: micro_allocation_info.h, micro_allocator.cc, greedy_memory_planner.h (a buffer's
+    # requirements, its entry in the list of offsets, and three numbers)
+    "AllocationInfo": "2*ptr 3*word byte",
+    "ScratchBufferRequest": "ptr 2*word",
+    "PlannedBuffer": "4*word 3*word 3*word",
     # c/common.h
     "TfLiteNode": "6*ptr word",
     "TfLiteEvalTensor": "2*ptr enum",
@@ -213,6 +219,18 @@ def tail_of(parts: TailParts, build: Build, inputs: Sequence[int], outputs: Sequ
     for scales in (inputs, outputs):
         used = _walk(used, _persistent_tensors(scales, build))
     return used
+
+
+def planning_bytes(parts: TailParts, num_buffers: int, build: Build) -> int:
+    """Bytes of the whole arena while TFLM plans it: more than head and tail together where activations are small.
+
+    Then a note of every tensor and scratch buffer, and the planner's table of the `num_buffers` that it places, lie
+    where the activations will be (micro_allocator.cc, CommitStaticMemoryPlan). It may be up to 32 bytes more than is
+    taken, for alignment.
+    """
+    info, request, buffer = (layout(s, build)[0] for s in ("AllocationInfo", "ScratchBufferRequest", "PlannedBuffer"))
+    notes = info * (parts.num_tensors + parts.num_scratch) + request * (parts.num_scratch + MAX_SCRATCH_PER_OPERATOR)
+    return tail_of(parts, build, (), ()) + notes + buffer * num_buffers + 2 * ALIGNMENT
 
 
 def _num_multipliers(operator: Operator, graph: OperatorGraph) -> int:
