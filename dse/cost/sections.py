@@ -19,7 +19,7 @@ from dse.cost.flash import file_bytes, operator_bytes, tensor_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.graph import Tensor, renumbered
 from dse.cost.lowering import is_shared, lower
-from dse.cost.memory import Lifetime, aligned, greedy_offsets, head_of, lifetimes, peak
+from dse.cost.memory import BEFORE, Lifetime, aligned, greedy_offsets, head_of, lifetimes, peak
 from dse.cost.order import better_order
 from dse.cost.tail import MICROCONTROLLER, TailParts, planning_bytes, tail_of, tail_parts
 from dse.cost.work import Work, graph_work
@@ -144,7 +144,7 @@ def together(sections: Sequence[Section]) -> SectionCost:
 
 def _lifetimes(sections: Sequence[Section]) -> tuple[list[Lifetime], int]:
     """The lifetimes of all sections behind one another; how many of them are tensors, the rest being scratch."""
-    tensors = [Lifetime(0, sections[0].input_bytes, 0, sections[0].input_last)]
+    tensors = [Lifetime(0, sections[0].input_bytes, BEFORE, sections[0].input_last)]
     scratch = []
     start = 0
     for number, section in enumerate(sections):
