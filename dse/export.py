@@ -162,7 +162,8 @@ It returns one int8 logit per class, in the order of `labels.txt`; the class is 
 {rows}
 
 The head is TFLM's, with {"the offline plan in the file" if plan == "offline" else "its own greedy plan"}. On a 32-bit
-microcontroller the tail is {tail:,} bytes, so the arena must have {predicted["arena_bytes"]:,} (planning included).
+microcontroller the tail is {tail:,} bytes, so the arena must have {predicted["arena_bytes"]:,}, with what TFLM needs to
+start.
 
 Accuracy on {report["test_images"]:,} test images ({report["data"]["source"]}):
 

@@ -27,17 +27,18 @@ def shipped(folder: str) -> Iterator[Path]:
 
 
 def find(folder: str, name: str) -> Path:
-    """The file that `name` means: a path, or a shipped file with or without '.yaml'.
+    """The file that `name` means: a path, or a shipped file with or without '.yaml', also one of its subfolders.
 
     Raises UnknownNameError with the shipped names, or FileError for a path that is not there.
     """
     path = Path(name)
     if path.is_file():
         return path
-    stem = path.name.removesuffix(".yaml")
-    if path.parent == Path():
-        inside = shipped_folder(folder) / f"{stem}.yaml"
-        if inside.is_file():
-            return inside
-        raise UnknownNameError(_KINDS[folder], stem, [file.stem for file in shipped(folder)])
+    if not path.is_absolute() and ".." not in path.parts:
+        stem = path.name.removesuffix(".yaml")
+        known = {file.stem: file for file in shipped(f"{folder}/{path.parent}")}
+        if stem in known:
+            return known[stem]
+        if known:
+            raise UnknownNameError(_KINDS[folder], stem, known)
     raise FileError(str(path), None, "", f"no such file; it should describe a {_KINDS[folder]}")

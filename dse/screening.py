@@ -23,7 +23,7 @@ from dse.errors import NetworkError
 from dse.network import Shape
 from dse.space import Defaults, Space, parse_space
 
-COLUMNS = ("params", "macs", "arena_head_bytes", "arena_tail_bytes", "arena_planning_bytes", "flash_bytes")
+COLUMNS = ("params", "macs", "arena_head_bytes", "arena_tail_bytes", "arena_starting_bytes", "flash_bytes")
 IMPOSSIBLE = -1  # in every column of a candidate that describes no network
 MAX_REMEMBERED = 200_000  # blocks and sections, about 2 KB each: with a real range hardly any comes again
 CHUNK = 2_000  # candidates of one seed: what is drawn does not depend on how many processes draw
@@ -138,7 +138,7 @@ class Screened:
         """One cost of every row, (count,); `arena_bytes` is that of `CostReport`."""
         if name == "arena_bytes":
             together = self.column("arena_head_bytes") + self.column("arena_tail_bytes")
-            return np.asarray(-(-np.maximum(together, self.column("arena_planning_bytes")) // ALIGNMENT) * ALIGNMENT)
+            return np.asarray(-(-np.maximum(together, self.column("arena_starting_bytes")) // ALIGNMENT) * ALIGNMENT)
         return np.asarray(self.costs[:, COLUMNS.index(name)])
 
 

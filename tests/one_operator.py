@@ -157,6 +157,15 @@ def chain(length: int, channels: int) -> bytes:
     return writer.graph_of("HARD_SWISH", operators, tensors[:1], tensors[-1:])
 
 
+def pixel_convolution(channels: int) -> bytes:
+    """A file of one 1x1 convolution of a single pixel to so many channels."""
+    writer, scales = Writer(), (0.01,) * channels
+    source, kernel = writer.tensor((1, 1, 1, 8)), writer.weights((channels, 1, 1, 8), scales)
+    bias = writer.tensor((channels,), INT32, scales=(0.0005,) * channels, data=np.zeros(channels, np.int32))
+    output = writer.tensor((1, 1, 1, channels))
+    return writer.file("CONV_2D", [source, kernel, bias], [output], _options("Conv2D", strideW=1, strideH=1))
+
+
 def _convolution(writer: Writer) -> bytes:
     source, scales = writer.tensor(IMAGE), (0.01,) * CHANNELS
     kernel = writer.weights((CHANNELS, 3, 3, 8), scales)

@@ -79,12 +79,12 @@ def test_boards_of_one_name(tmp_path: Path) -> None:
         load_boards(["nano33ble", str(mine)])
 
 
-def test_an_arena_has_room_for_planning() -> None:
+def test_an_arena_has_room_to_start() -> None:
     """Where activations are tiny TFLM's notes need more; an arena is a multiple of 16."""
     report = estimate(only_candidate(family_space("conv")).network)
     assert report.arena_bytes == -(-(8192 + report.arena_tail_bytes) // 16) * 16
     tiny = replace(report, arena_head_bytes=16)
-    assert tiny.arena_bytes == -(-report.arena_planning_bytes // 16) * 16 > 16 + report.arena_tail_bytes
+    assert tiny.arena_bytes == -(-report.arena_starting_bytes // 16) * 16 > 16 + report.arena_tail_bytes
 
 
 def test_a_verdict_says_by_how_much() -> None:

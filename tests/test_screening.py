@@ -35,7 +35,7 @@ def whole(candidate: Candidate) -> SectionCost:
         cost.macs,
         cost.arena_head_bytes,
         cost.arena_tail_bytes,
-        cost.arena_planning_bytes,
+        cost.arena_starting_bytes,
         cost.flash_bytes,
         cost.work,
     )

@@ -7,9 +7,9 @@ import pytest
 from dse.build import build_model
 from dse.convert import calibration_set, to_int8
 from dse.cost.graph import Operator, OperatorGraph, Tensor
-from dse.cost.memory import lifetimes
+from dse.cost.memory import aligned, lifetimes
 from dse.cost.scratch import scratch_bytes
-from dse.cost.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, Build, layout, planning_bytes, tail_bytes, tail_parts
+from dse.cost.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, Build, layout, starting_bytes, tail_bytes, tail_parts
 from dse.datasets import Data
 from dse.errors import UnknownNameError
 from dse.tflite_file import read_tflite
@@ -134,17 +134,30 @@ def test_every_known_operators_scratch_buffers_in_the_real_head() -> None:
 
 
 @pytest.mark.parametrize("channels", [8, 4_000])
-def test_the_arena_that_planning_takes(channels: int) -> None:
-    """With few bytes of activations planning takes more than head and tail; with many it does not matter."""
+def test_the_arena_that_starting_takes(channels: int) -> None:
+    """With few bytes of activations the notes for planning take more than head and tail; with many they do not matter."""
     content = one_operator.chain(40, channels)
     graph = read_tflite(content)
     tensors = lifetimes(graph)
     head, tail = head_bytes(graph), tail_bytes(graph, HOST)
-    planning = planning_bytes(tail_parts(graph), len(tensors), HOST)
-    assert (planning > head + tail) == (channels == 8)
-    needed = max(head + tail, planning)
+    starting = starting_bytes(tail_parts(graph), len(tensors), HOST)
+    assert (starting > head + tail) == (channels == 8)
+    needed = max(head + tail, starting)
     assert loads(content, needed)
     assert not loads(content, needed - 48)
+
+
+def test_the_arena_that_preparing_takes() -> None:
+    """A convolution of very many channels on a single pixel: zero points of its weights, twice, and of its bias."""
+    content = one_operator.pixel_convolution(4_000)
+    graph = read_tflite(content)
+    head, tail = head_bytes(graph), tail_bytes(graph, HOST)
+    starting = starting_bytes(tail_parts(graph), len(lifetimes(graph)), HOST)
+    assert starting > head + tail
+    assert 3 * 4 * 4_000 < starting - tail < 3 * 4 * 4_000 + 1_500
+    needed = aligned(max(head + tail, starting))
+    assert loads(content, needed)
+    assert not loads(content, needed - 512)
 
 
 def test_published_models_in_the_real_allocator() -> None:

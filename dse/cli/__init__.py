@@ -20,6 +20,7 @@ COMMANDS = {
     "export": "Write int8 TFLite bundles of trials.",
     "cost": "Show what a model file, a candidate or a space costs.",
     "screen": "Look at a whole space before anything is trained.",
+    "reproduce": "Hold published figures of reference networks against ours.",
     "check": "Check spaces, tasks and boards.",
     "sample": "Draw random candidates of a space.",
     "list": "List spaces, boards, tasks, blocks, explorers.",

@@ -12,6 +12,7 @@ from dse.cost.latency import RUNTIMES
 from dse.errors import DseError
 
 if TYPE_CHECKING:
+    from dse.candidate import Candidate
     from dse.cost import Board, CostReport
     from dse.cost.verdict import Verdict
 
@@ -28,7 +29,7 @@ Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 )
 @click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of a table.")
 def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bool) -> None:
-    """Show what WHAT costs: a model (.tflite, .keras), a candidate (.json), or a space.
+    """Show what WHAT costs: a model (.tflite, .keras), a candidate (.json), a reference network, or a space.
 
     A model or a candidate is shown operator by operator or layer by layer, with its arena, what is alive where it needs
     most, its size in flash, and on each board whether it fits and how long it takes. Of a space, 500 random candidates
@@ -94,8 +95,6 @@ def _model(what: str, content: bytes, boards: list[Board], runtime: str | None, 
 
 def _candidate(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
     from dse.candidate import Candidate
-    from dse.cost import estimate
-    from dse.cost.formulas import layer_costs
     from dse.errors import FileError
 
     try:
@@ -104,12 +103,18 @@ def _candidate(what: str, boards: list[Board], runtime: str | None, as_json: boo
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(what, None, "", f"cannot be read: {error}") from None
     candidate = Candidate.from_json(text)
+    _show_candidate(f"candidate {candidate.id}", candidate, boards, runtime, as_json)
+
+
+def _show_candidate(title: str, candidate: Candidate, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+    from dse.cost import estimate
+    from dse.cost.formulas import layer_costs
+
     rows: list[Row] = [
         (layer.name, type(layer).__name__, _shape(layer.shape), cost.params, cost.macs)
         for layer, cost in layer_costs(candidate.network)
         if cost.params or cost.macs
     ]
-    title = f"candidate {candidate.id}"
     _show(title, {"id": candidate.id}, estimate(candidate.network), rows, boards, runtime, as_json)
 
 
@@ -145,9 +150,9 @@ def _show(
     (console if console.is_terminal else Console(width=110)).print(table)
     head, tail, host = map(bytes_text, (report.arena_head_bytes, report.arena_tail_bytes, report.arena_tail_bytes_host))
     click.echo(f"arena: {head} head ({report.plan} plan) + {tail} tail on a 32-bit target ({host} on a 64-bit host)")
-    if report.arena_bytes > report.arena_head_bytes + report.arena_tail_bytes:
+    if report.arena_starting_bytes > report.arena_head_bytes + report.arena_tail_bytes:
         click.echo(
-            f"       {bytes_text(report.arena_bytes)} while TFLM plans it: the activations are smaller than its notes"
+            f"       but {bytes_text(report.arena_bytes)} while TFLM plans it: its notes need more than the head"
         )
     click.echo(f"peak:  {report.peak_operator}, while these are alive:")
     for writer, size in report.peak_tensors:
@@ -182,15 +187,19 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
     import numpy as np
 
-    from dse.cost import Budget, estimate
+    from dse.cost import Budget
+    from dse.references import load_reference
     from dse.screening import Screening
-    from dse.space import load_space
+    from dse.space import list_references, load_space
 
+    if name in {path.stem for path in list_references()}:
+        reference = load_reference(name)
+        _show_candidate(f"{name}: {reference.space.about}", reference.candidate(), boards, runtime, as_json)
+        return
     space = load_space(name)
     if not space.domains:
         candidate = space.sample(np.random.default_rng(0))[1]
-        report = estimate(candidate.network)
-        _show(f"{space.name}, candidate {candidate.id}", {"id": candidate.id}, report, [], boards, runtime, as_json)
+        _show_candidate(f"{space.name}, candidate {candidate.id}", candidate, boards, runtime, as_json)
         return
     costs = [cost for cost in Screening(space).costs(RANDOM_CANDIDATES) if cost]
     if not costs:

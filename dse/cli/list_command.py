@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-KINDS = ("spaces", "boards", "tasks", "blocks", "explorers")
+KINDS = ("spaces", "references", "boards", "tasks", "blocks", "explorers")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 def command(kind: str | None) -> None:
-    """List the shipped spaces, boards and tasks, the blocks of the grammar, and the explorers.
+    """List the shipped spaces, reference networks, boards and tasks, the blocks of the grammar, and the explorers.
 
     \b
     Example:
@@ -28,7 +28,7 @@ def entries(kind: str) -> list[tuple[str, str]]:
     from dse.blocks import BLOCKS
     from dse.cost import list_boards, load_board
     from dse.explorer_names import EXPLORERS
-    from dse.space import list_spaces
+    from dse.space import list_references, list_spaces
     from dse.strict_yaml import load
     from dse.tasks import list_tasks, load_task
     from dse.units import bytes_text
@@ -36,6 +36,8 @@ def entries(kind: str) -> list[tuple[str, str]]:
     match kind:
         case "spaces":
             return [(file.stem, str(load(file).value.get("about", ""))) for file in list_spaces()]
+        case "references":
+            return [(file.stem, str(load(file).value.get("about", ""))) for file in list_references()]
         case "boards":
             boards = [load_board(str(file)) for file in list_boards()]
             return [

@@ -17,7 +17,7 @@ from dse.cost.graph import OperatorGraph
 from dse.cost.lowering import lower
 from dse.cost.macs import KERNEL_KINDS, UNCOUNTED
 from dse.cost.memory import aligned, greedy_offsets, head_of, lifetimes, peak
-from dse.cost.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, planning_bytes, tail_bytes, tail_parts
+from dse.cost.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, starting_bytes, tail_bytes, tail_parts
 from dse.cost.work import Work, graph_work
 from dse.errors import OperatorError
 from dse.network import Network
@@ -34,7 +34,7 @@ class CostReport:
     arena_head_bytes: int
     arena_tail_bytes: int
     arena_tail_bytes_host: int  # on the x86-64 build, whose pointers are 8 bytes
-    arena_planning_bytes: int  # the whole arena while TFLM plans it
+    arena_starting_bytes: int  # the whole arena while TFLM prepares operators and plans memory
     flash_bytes: int
     peak_operator: str  # the operator during which most bytes are alive
     peak_tensors: tuple[tuple[str, int], ...]  # what is alive then, by the operator that wrote it, in bytes
@@ -44,8 +44,8 @@ class CostReport:
 
     @property
     def arena_bytes(self) -> int:
-        """What an arena must have: head and tail together, or what planning takes where activations are tiny."""
-        return aligned(max(self.arena_head_bytes + self.arena_tail_bytes, self.arena_planning_bytes))
+        """What an arena must have: head and tail together, or what starting takes where activations are tiny."""
+        return aligned(max(self.arena_head_bytes + self.arena_tail_bytes, self.arena_starting_bytes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -92,7 +92,7 @@ def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> Co
         arena_head_bytes=head_of(tensors, greedy_offsets(tensors, graph.offline)),
         arena_tail_bytes=tail_bytes(graph, MICROCONTROLLER),
         arena_tail_bytes_host=tail_bytes(graph, HOST),
-        arena_planning_bytes=planning_bytes(tail_parts(graph), len(tensors), MICROCONTROLLER),
+        arena_starting_bytes=starting_bytes(tail_parts(graph), len(tensors), MICROCONTROLLER),
         flash_bytes=flash,
         peak_operator=called(running.outputs[0]),
         peak_tensors=tuple((called(index), sizes[index]) for index in worst.tensors),

@@ -9,7 +9,7 @@ worst are the largest of the blocks'; for the plan the lifetimes stand behind on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from dse.blocks import Block
@@ -21,7 +21,7 @@ from dse.cost.graph import Tensor, renumbered
 from dse.cost.lowering import is_shared, lower
 from dse.cost.memory import BEFORE, Lifetime, aligned, greedy_offsets, head_of, lifetimes, peak
 from dse.cost.order import better_order
-from dse.cost.tail import MICROCONTROLLER, TailParts, planning_bytes, tail_of, tail_parts
+from dse.cost.tail import MICROCONTROLLER, TailParts, starting_bytes, tail_of, tail_parts
 from dse.cost.work import Work, graph_work
 from dse.network import Graph, Network, Shape
 
@@ -33,14 +33,14 @@ class SectionCost(NamedTuple):
     macs: int
     arena_head_bytes: int
     arena_tail_bytes: int
-    arena_planning_bytes: int
+    arena_starting_bytes: int
     flash_bytes: int
     work: Work
 
     @property
     def arena_bytes(self) -> int:
         """What an arena must have; see `CostReport`."""
-        return aligned(max(self.arena_head_bytes + self.arena_tail_bytes, self.arena_planning_bytes))
+        return aligned(max(self.arena_head_bytes + self.arena_tail_bytes, self.arena_starting_bytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _section(network: Network) -> Section:
         peak_bytes=peak(alive).num_bytes,
         work=work,
         flash=sum(map(tensor_bytes, own)) + sum(map(operator_bytes, graph.operators)),
-        tail=TailParts(len(own), parts.kinds, parts.multiplier_bytes, parts.num_scratch),
+        tail=replace(parts, num_tensors=len(own)),
         shared=shared,
         kinds=frozenset(parts.kinds),
         num_steps=len(graph.operators),
@@ -118,12 +118,7 @@ def together(sections: Sequence[Section]) -> SectionCost:
             head, offline = head_of(tensors, greedy_offsets(tensors, fixed)), True
     shared = frozenset[tuple[str, Tensor]]().union(*(section.shared for section in sections))
     image = Tensor("INT8", (1, 1, 1, 1))  # of the input only the number of axes counts
-    tail = TailParts(
-        1 + len(shared) + sum(s.tail.num_tensors for s in sections),
-        sum((s.tail.kinds for s in sections), ()),
-        sum(s.tail.multiplier_bytes for s in sections),
-        sum(s.tail.num_scratch for s in sections),
-    )
+    tail = sum((section.tail for section in sections), TailParts(1 + len(shared)))
     kinds = frozenset[str]().union(*(section.kinds for section in sections))
     flash = (
         file_bytes(kinds, tail.num_tensors if offline else 0)
@@ -136,7 +131,7 @@ def together(sections: Sequence[Section]) -> SectionCost:
         sum(section.macs for section in sections),
         head,
         tail_of(tail, MICROCONTROLLER, (1,), (1,)),
-        planning_bytes(tail, len(tensors), MICROCONTROLLER),
+        starting_bytes(tail, len(tensors), MICROCONTROLLER),
         round(flash),
         sum((section.work for section in sections), Work()),
     )

@@ -20,6 +20,10 @@ from dse.cost.graph import Operator, OperatorGraph
 from dse.cost.scratch import scratch_bytes
 from dse.errors import UnknownNameError
 
+# Convolutions are prepared with their input, weights and output, and from there once more with the bias too
+# (conv_common.cc, depthwise_conv_common.cc): seven tensors at a time, no other kernel has more.
+TWICE_PREPARED = ("CONV_2D", "DEPTHWISE_CONV_2D")
+TENSORS_OF_A_CONVOLUTION = 7
 MAX_SCRATCH_PER_OPERATOR = 12  # room for requests that is kept while operators are prepared; micro_allocator.cc
 ALIGNMENT = 16  # of every buffer that a kernel asks for; micro_arena_constants.h
 
@@ -170,6 +174,9 @@ class TailParts:
     kinds: tuple[str, ...] = ()  # of the operators, in order
     multiplier_bytes: int = 0  # a multiplier and a shift for every output channel
     num_scratch: int = 0  # buffers that kernels ask for in the head; the tail has a handle of each
+    prepare_bytes: int = (
+        0  # at most, while an operator is prepared: multipliers up to it, and zero points of its tensors
+    )
 
     def __add__(self, other: TailParts) -> TailParts:
         return TailParts(
@@ -177,16 +184,25 @@ class TailParts:
             self.kinds + other.kinds,
             self.multiplier_bytes + other.multiplier_bytes,
             self.num_scratch + other.num_scratch,
+            max(self.prepare_bytes, self.multiplier_bytes + other.prepare_bytes),
         )
 
 
 def tail_parts(graph: OperatorGraph) -> TailParts:
     """The parts of a graph."""
+    multipliers = prepare = 0
+    for operator in graph.operators:
+        multipliers += 2 * _up(4 * _num_multipliers(operator, graph), ALIGNMENT)
+        used = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
+        if operator.kind in TWICE_PREPARED:
+            used += [index for index in (*operator.inputs[:2], *operator.outputs) if index >= 0]
+        prepare = max(prepare, multipliers + sum(4 + 4 * graph.tensors[index].num_scales for index in used))
     return TailParts(
         len(graph.tensors),
         tuple(operator.kind for operator in graph.operators),
-        sum(2 * _up(4 * _num_multipliers(operator, graph), ALIGNMENT) for operator in graph.operators),
+        multipliers,
         sum(len(scratch_bytes(operator, graph.tensors)) for operator in graph.operators),
+        prepare,
     )
 
 
@@ -221,16 +237,25 @@ def tail_of(parts: TailParts, build: Build, inputs: Sequence[int], outputs: Sequ
     return used
 
 
-def planning_bytes(parts: TailParts, num_buffers: int, build: Build) -> int:
-    """Bytes of the whole arena while TFLM plans it: more than head and tail together where activations are small.
+def starting_bytes(parts: TailParts, num_buffers: int, build: Build) -> int:
+    """Bytes of the whole arena while TFLM starts: more than head and tail together where activations are small.
 
-    Then a note of every tensor and scratch buffer, and the planner's table of the `num_buffers` that it places, lie
-    where the activations will be (micro_allocator.cc, CommitStaticMemoryPlan). It may be up to 32 bytes more than is
-    taken, for alignment.
+    While an operator is prepared, its tensors lie where the activations will be, with a zero point for every channel
+    (micro_allocator.cc, AllocateTempTfLiteTensor); and while memory is planned, a note of every tensor and scratch
+    buffer, and the planner's table of the `num_buffers` that it places (CommitStaticMemoryPlan). It may be some hundred
+    bytes more than is taken: operators are counted with as many tensors as a convolution has.
     """
-    info, request, buffer = (layout(s, build)[0] for s in ("AllocationInfo", "ScratchBufferRequest", "PlannedBuffer"))
-    notes = info * (parts.num_tensors + parts.num_scratch) + request * (parts.num_scratch + MAX_SCRATCH_PER_OPERATOR)
-    return tail_of(parts, build, (), ()) + notes + buffer * num_buffers + 2 * ALIGNMENT
+
+    def size(struct: str) -> int:
+        return layout(struct, build)[0]
+
+    tail = tail_of(parts, build, (), ())
+    requests = size("ScratchBufferRequest") * (parts.num_scratch + MAX_SCRATCH_PER_OPERATOR)
+    temporary = TENSORS_OF_A_CONVOLUTION * (size("TfLiteTensor") + size("TfLiteAffineQuantization"))
+    preparing = tail - parts.multiplier_bytes + parts.prepare_bytes + temporary
+    notes = size("AllocationInfo") * (parts.num_tensors + parts.num_scratch)
+    planning = tail + notes + size("PlannedBuffer") * num_buffers
+    return max(preparing, planning) + requests + 2 * ALIGNMENT
 
 
 def _num_multipliers(operator: Operator, graph: OperatorGraph) -> int:

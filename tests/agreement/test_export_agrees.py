@@ -22,7 +22,7 @@ from dse.cost.graph import OperatorGraph, renumbered
 from dse.cost.lowering import lower
 from dse.cost.memory import aligned, lifetimes
 from dse.cost.order import better_order
-from dse.cost.tail import HOST, planning_bytes, tail_bytes, tail_parts
+from dse.cost.tail import HOST, starting_bytes, tail_bytes, tail_parts
 from dse.errors import NetworkError
 from dse.network import GlobalAvgPool
 from dse.rewrite import for_device
@@ -100,10 +100,10 @@ def check(candidates: list[Candidate]) -> list[float]:
 
 
 def enough(graph: OperatorGraph) -> int:
-    """Bytes of an arena on the host: head and tail, or what planning takes; a multiple of 16."""
+    """Bytes of an arena on the host: head and tail, or what starting takes; a multiple of 16."""
     tensors = lifetimes(graph)
-    planning = planning_bytes(tail_parts(graph), len(tensors), HOST)
-    return aligned(max(head_bytes(graph) + tail_bytes(graph, HOST), planning))
+    starting = starting_bytes(tail_parts(graph), len(tensors), HOST)
+    return aligned(max(head_bytes(graph) + tail_bytes(graph, HOST), starting))
 
 
 def test_prediction_and_file() -> None:
