@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dse.blocks import BLOCKS, Block, divisible
 from dse.blocks.base import RatioOrOff
@@ -27,7 +27,10 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Head(BaseModel):
-    """What follows the stages: an optional 1x1 convolution, global pooling, an optional second one, classes."""
+    """What follows the stages: an optional 1x1 convolution, global pooling, an optional second one, classes.
+
+    With `classifier: conv` the classes are a 1x1 convolution before the pooling.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -38,7 +41,14 @@ class Head(BaseModel):
     activation: Activation = "relu"
     features_norm: Literal["batch_norm", "bias", "none"] = "batch_norm"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    classifier: Literal["dense", "conv"] = "dense"  # conv: a 1x1 convolution with ReLU before the pooling (SqueezeNet)
     scaled: bool = True  # whether the width multiplier applies
+
+    @model_validator(mode="after")
+    def _one_ending(self) -> Self:
+        if self.classifier == "conv" and self.features:
+            raise ValueError(f"came features {self.features} with classifier 'conv', which ends in the pooling")
+        return self
 
     def at_width(self, width: float, divisor: int) -> Self:
         """This head at a width multiplier."""
@@ -70,6 +80,9 @@ class Head(BaseModel):
         if self.channels:
             x = graph.conv(x, "conv", self.channels, activation=self.activation)
             x = graph.squeeze_excite(x, squeezed(self.channels, self.squeeze_excite), self.squeeze_excite_bias)
+        if self.classifier == "conv":
+            x = graph.conv(graph.dropout(x, self.dropout), "classes", classes, activation="relu", batch_norm=False)
+            return graph.global_avg_pool(x, "pool", keep_dims=False)
         x = graph.global_avg_pool(x, "pool", keep_dims=bool(self.features))
         if self.features:
             norm = self.features_norm

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dse.candidate import Candidate
+from dse.cost import estimate
 from dse.cost.formulas import conv2d_weights, depthwise_weights, layer_costs
 from dse.errors import UnknownNameError
 from dse.network import Conv2D, Dense, DepthwiseConv2D, Layer, Network, Shape
@@ -34,7 +35,7 @@ class Figure(BaseModel):
     source: str
     quantity: str
     value: Annotated[str, Field(min_length=1)]  # as it was printed
-    at: dict[Literal["width", "resolution"], float | int] = {}
+    at: dict[Literal["width", "resolution", "classes"], float | int] = {}  # where it differs from the file
     verdict: Literal["", "inconsistent", "not identifiable", "not checkable"] = ""
     why: str = ""
 
@@ -56,9 +57,10 @@ class Reference:
     published: Published
 
     def candidate(self, **values: float | int) -> Candidate:
-        """The network with its published number of classes, at another width or resolution if any is given."""
+        """The network with its published number of classes, at another width, resolution or number if any is given."""
+        classes = int(values.pop("classes", self.published.classes))
         space = self.space.at(**values) if values else self.space
-        return space.sample(np.random.default_rng(0), Defaults(classes=self.published.classes))[1]
+        return space.sample(np.random.default_rng(0), Defaults(classes=classes))[1]
 
 
 @dataclass(frozen=True)
@@ -189,9 +191,13 @@ KINDS: tuple[Kind, ...] = ("1x1", "conv", "depthwise", "dense")
 QUANTITIES: dict[str, Callable[[Network], float]] = {
     "params": _count(lambda layer, cost: cost.params),  # as Keras counts them, running statistics included
     "trainable_params": _count(lambda layer, cost: cost.trainable),
+    "weights_bytes": _count(lambda layer, cost: 4 * cost.params),  # as a float checkpoint holds them
+    "weights_and_momentum_bytes": _count(lambda layer, cost: 8 * cost.params),
     "kernels": _kernel_values,  # no bias, no batch norm
     "kernels_and_dense_bias": _kernels_and_dense_bias,
+    "deployed_params": lambda network: estimate(network).deployed_params,  # batch norm folded
     "macs": _count(lambda layer, cost: cost.macs),
+    "arena_head_bytes": lambda network: estimate(network).arena_head_bytes,
     "bottlenecks": _bottlenecks,
     **{f"kernels_share_{kind}": _share("values", kind) for kind in KINDS},
     **{f"macs_share_{kind}": _share("macs", kind) for kind in KINDS},

@@ -32,6 +32,7 @@ FAMILIES = {
     "fire": "{bypass: complex}",
     "sqnxt": "{}",
     "shuffle": "{groups: 2}",
+    "residual": "{}",
     "separable": "{activation: relu6}",
     "conv": "{}",
     "depthwise": "{multiplier: 2}",

@@ -73,6 +73,15 @@ def block_cost(text: str) -> tuple[int, int, tuple[int, ...]]:
             64 * (8 * 4 + 4 * 2 + 3 * 2 * 4 + 3 * 4 * 4 + 4 * 16 + 8 * 16),
             (8, 8, 16),
         ),
+        # 8 -> 16 at stride 2 and 16 -> 16, 3x3 with batch norm; the bypass 1x1 with a bias
+        (
+            "{block: residual, channels: 16, stride: 2}",
+            (9 * 8 * 16 + 32) + (9 * 16 * 16 + 32) + (8 * 16 + 16),
+            16 * (9 * 8 * 16 + 9 * 16 * 16 + 8 * 16),
+            (4, 4, 16),
+        ),
+        # the shape stays: no shortcut convolution
+        ("{block: residual, channels: 8}", 2 * (9 * 8 * 8 + 16), 64 * 2 * 9 * 8 * 8, (8, 8, 8)),
         # stride 1, same channels: grouped 8 -> 4, depthwise 4, grouped 4 -> 8, add
         (
             "{block: shuffle, channels: 8, groups: 2, bottleneck: 0.5}",

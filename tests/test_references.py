@@ -29,6 +29,10 @@ EXACT = {
     ("mobilenet_v3_small", "params"): 1_846_930,
     ("mobilenet_v3_small", "trainable_params"): 1_834_786,
     ("cmv3", "params"): 117_050,
+    ("mlperf_resnet8", "deployed_params"): 77_706,
+    ("mlperf_resnet8", "macs"): 12_501_632,
+    ("mlperf_resnet8", "arena_head_bytes"): 49_152,
+    ("squeezenet_v1_0", "params"): 1_248_424,
     ("cmv3", "trainable_params"): 114_426,
     ("cmv3", "macs"): 22_657_248,
 }
@@ -57,7 +61,8 @@ def test_every_figure_has_a_verdict(name: str) -> None:
             assert row.verdict == f"{figure.verdict}: {figure.why}"
         else:
             # What is said to agree agrees within a per cent; what does not needs a reason in the file.
-            assert row.verdict.startswith(("exact", "rounds to it", "within 0.")), row
+            within = "within" if figure.why else "within 0."
+            assert row.verdict.startswith(("exact", "rounds to it", within)), row
 
 
 def test_how_a_verdict_comes_about() -> None:
