@@ -71,10 +71,7 @@ def report(space: Space, defaults: Defaults, screened: Screened, budgets: Budget
     """The figures of a screening under the budgets of some boards. Some of its candidates must be networks."""
     possible = screened.possible
     spread = {
-        name: [int(value) for value in np.percentile(screened.column(name)[possible], PERCENTS)]
-        if any(possible)
-        else []
-        for name in SPREAD
+        name: [int(value) for value in np.percentile(screened.column(name)[possible], PERCENTS)] for name in SPREAD
     }
     fits = [_fit(space, defaults, screened, name, limits) for name, limits in budgets.limits().items()]
     shape = space.image(lambda path, domain: next(iter(domain.values())), defaults)
@@ -89,7 +86,7 @@ def fitting_rows(screened: Screened, limits: dict[str, int]) -> np.ndarray:
 
 def _fit(space: Space, defaults: Defaults, screened: Screened, board: str, limits: dict[str, int]) -> Fit:
     fitting = fitting_rows(screened, limits)
-    possible = int(np.sum(screened.possible)) or 1
+    possible = int(np.sum(screened.possible))
     excess = np.array([screened.column(name) / limit - 1 for name, limit in limits.items()])
     worst, left_out = excess.argmax(0), screened.possible & ~fitting
     row = int(np.where(fitting, screened.column("macs"), -1).argmax()) if fitting.any() else None

@@ -158,8 +158,8 @@ def screen(
     sizes = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
     costs = np.empty((count, len(COLUMNS)), np.int64)
     done = 0
-    screening = Screening(space, defaults)
     if workers <= 1 or len(sizes) == 1:
+        screening = Screening(space, defaults)
         for index, size in enumerate(sizes):
             costs[index * CHUNK : index * CHUNK + size] = _chunk(screening, (seed, index), size)
             done += size

@@ -14,6 +14,7 @@ from dse.errors import DseError
 if TYPE_CHECKING:
     from dse.candidate import Candidate
     from dse.cost import Board, CostReport
+    from dse.cost.graph import OperatorGraph
     from dse.cost.verdict import Verdict
 
 RANDOM_CANDIDATES = 500
@@ -56,8 +57,8 @@ def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bo
 def _tflite(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
     from dse.tflite_file import load_tflite
 
-    content, _ = load_tflite(Path(what))
-    _model(what, content, boards, runtime, as_json)
+    content, graph = load_tflite(Path(what))
+    _model(what, graph, len(content), boards, runtime, as_json)
 
 
 def _keras(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
@@ -66,29 +67,29 @@ def _keras(what: str, boards: list[Board], runtime: str | None, as_json: bool) -
 
         raise FileError(what, None, "", "cannot be read: no such file")
     from dse.keras_file import int8_of_keras
+    from dse.tflite_file import read_tflite
 
     content = int8_of_keras(Path(what))
     if not as_json:
         click.echo(f"{what}: converted to int8 with random images, as dse would export it", err=True)
-    _model(what, content, boards, runtime, as_json)
+    _model(what, read_tflite(content, what), len(content), boards, runtime, as_json)
 
 
-def _model(what: str, content: bytes, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+def _model(
+    what: str, graph: OperatorGraph, num_bytes: int, boards: list[Board], runtime: str | None, as_json: bool
+) -> None:
     from dse.cost import estimate_graph
-    from dse.cost.macs import KERNEL_KINDS, macs_of
+    from dse.cost.macs import kernel_tensors, macs_of
     from dse.errors import FileError, OperatorError
-    from dse.tflite_file import read_tflite
 
-    graph = read_tflite(content, what)
     try:
-        report = estimate_graph(graph, len(content))
+        report = estimate_graph(graph, num_bytes)
     except OperatorError as error:
         raise FileError(what, None, "", str(error)) from None
     rows: list[Row] = []
     for number, operator in enumerate(graph.operators):
         output = graph.tensors[operator.outputs[0]]
-        kernels = [i for i in operator.inputs[1:] if i >= 0 and graph.tensors[i].constant]
-        params = sum(graph.tensors[i].num_elements for i in kernels) if operator.kind in KERNEL_KINDS else 0
+        params = sum(graph.tensors[index].num_elements for index in kernel_tensors(operator, graph.tensors))
         rows.append((str(number), operator.kind, _shape(output.shape), params, macs_of(operator, graph.tensors)))
     _show(what, {"model": what}, report, rows, boards, runtime, as_json)
 
@@ -151,9 +152,7 @@ def _show(
     head, tail, host = map(bytes_text, (report.arena_head_bytes, report.arena_tail_bytes, report.arena_tail_bytes_host))
     click.echo(f"arena: {head} head ({report.plan} plan) + {tail} tail on a 32-bit target ({host} on a 64-bit host)")
     if report.arena_starting_bytes > report.arena_head_bytes + report.arena_tail_bytes:
-        click.echo(
-            f"       but {bytes_text(report.arena_bytes)} while TFLM plans it: its notes need more than the head"
-        )
+        click.echo(f"       but {bytes_text(report.arena_bytes)} while TFLM starts: its notes need more than the head")
     click.echo(f"peak:  {report.peak_operator}, while these are alive:")
     for writer, size in report.peak_tensors:
         click.echo(f"       {bytes_text(size):>10}  {writer}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dse.cli.limits import limit_options, parse_limits
 from dse.errors import DseError
 
 if TYPE_CHECKING:
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--count", type=click.IntRange(min=1, max=10_000_000), default=10_000, show_default=True, help="Candidates drawn."
 )
-@click.option("--max-params", help="Most parameters, such as 200k.")
-@click.option("--max-macs", help="Most multiply-accumulates, such as 10M.")
-@click.option("--max-memory", help="Largest arena, such as 128KiB.")
-@click.option("--max-flash", help="Largest model file, such as 500kB.")
+@limit_options
 @click.option(
     "--resolution", type=click.IntRange(min=8, max=1024), default=32, show_default=True,
     help="Height and width of the images, where the space does not say.",
@@ -42,16 +40,13 @@ def command(
     space: str,
     boards: tuple[str, ...],
     count: int,
-    max_params: str | None,
-    max_macs: str | None,
-    max_memory: str | None,
-    max_flash: str | None,
     resolution: int,
     classes: int,
     seed: int,
     workers: int | None,
     out: Path | None,
     as_json: bool,
+    **given_limits: str | None,
 ) -> None:
     """Look at a whole space before anything is trained.
 
@@ -71,14 +66,10 @@ def command(
     from dse.screen_report import report
     from dse.screening import screen
     from dse.space import Defaults, load_space
-    from dse.units import parse_count
 
     the_space = load_space(space)
     the_boards = load_boards(boards)
-    given = {"params": max_params, "macs": max_macs, "arena_bytes": max_memory, "flash_bytes": max_flash}
-    limits = {name: parse_count(text) if text else None for name, text in given.items()}
-    if not the_boards and not any(limits.values()):
-        raise DseError("give a --board (dse list boards), or a limit such as --max-memory 128KiB")
+    limits = parse_limits(given_limits, bool(the_boards))
     defaults = Defaults((resolution, resolution, 3), classes)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"screening {the_space.name}", total=count)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dse.cli.limits import limit_options, parse_limits
 from dse.errors import DseError
 
 
@@ -49,10 +50,7 @@ from dse.errors import DseError
     help="Seed of proposals, weights and batches.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/SPACE-BOARD]")
-@click.option("--max-params", help="Most parameters, such as 200k.")
-@click.option("--max-macs", help="Most multiply-accumulates, such as 10M.")
-@click.option("--max-memory", help="Largest arena, such as 128KiB.")
-@click.option("--max-flash", help="Largest model file, such as 500kB.")
+@limit_options
 @click.option(
     "--export/--no-export", "exporting", default=True, show_default=True, help="Export the front when the search ends."
 )
@@ -72,12 +70,9 @@ def command(
     ray_address: str | None,
     seed: int,
     out: Path | None,
-    max_params: str | None,
-    max_macs: str | None,
-    max_memory: str | None,
-    max_flash: str | None,
     exporting: bool,
     test_images: int | None,
+    **given_limits: str | None,
 ) -> None:
     """Search a space for networks that fit a board, or one of several.
 
@@ -99,7 +94,7 @@ def command(
     from dse.run import Settings, search
     from dse.space import load_space
     from dse.tasks import FOLDER_OF_IMAGES, load_task
-    from dse.units import parse_count, parse_duration
+    from dse.units import parse_duration
 
     if explorer not in EXPLORERS:
         raise UnknownNameError("explorer", explorer, EXPLORERS)
@@ -111,14 +106,7 @@ def command(
         raise DseError(
             f"space {the_space.name} says itself how many epochs: leave out --epochs, or its training.epochs"
         )
-    limits = {
-        "params": parse_count(max_params) if max_params else None,
-        "macs": parse_count(max_macs) if max_macs else None,
-        "arena_bytes": parse_count(max_memory) if max_memory else None,
-        "flash_bytes": parse_count(max_flash) if max_flash else None,
-    }
-    if not the_boards and not any(limits.values()):
-        raise DseError("give a --board (dse list boards), or a limit such as --max-memory 128KiB")
+    limits = parse_limits(given_limits, bool(the_boards))
     settings = Settings(
         space=the_space,
         task=the_task,

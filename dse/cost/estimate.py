@@ -15,8 +15,8 @@ from dse.cost.flash import flash_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.graph import OperatorGraph
 from dse.cost.lowering import lower
-from dse.cost.macs import KERNEL_KINDS, UNCOUNTED
-from dse.cost.memory import aligned, greedy_offsets, head_of, lifetimes, peak
+from dse.cost.macs import UNCOUNTED, kernel_tensors
+from dse.cost.memory import arena_bytes, greedy_offsets, head_of, lifetimes, peak
 from dse.cost.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, starting_bytes, tail_bytes, tail_parts
 from dse.cost.work import Work, graph_work
 from dse.errors import OperatorError
@@ -45,7 +45,7 @@ class CostReport:
     @property
     def arena_bytes(self) -> int:
         """What an arena must have: head and tail together, or what starting takes where activations are tiny."""
-        return aligned(max(self.arena_head_bytes + self.arena_tail_bytes, self.arena_starting_bytes))
+        return arena_bytes(self.arena_head_bytes, self.arena_tail_bytes, self.arena_starting_bytes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -104,11 +104,5 @@ def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> Co
 
 def _deployed_params(graph: OperatorGraph) -> int:
     """Values of kernels and biases."""
-    kernels = {
-        index
-        for operator in graph.operators
-        if operator.kind in KERNEL_KINDS
-        for index in operator.inputs[1:]
-        if index >= 0 and graph.tensors[index].constant
-    }
+    kernels = {index for operator in graph.operators for index in kernel_tensors(operator, graph.tensors)}
     return sum(graph.tensors[index].num_elements for index in kernels)

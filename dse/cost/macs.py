@@ -13,8 +13,14 @@ UNCOUNTED = {
     "RNN", "SVDF", "TRANSPOSE_CONV", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
 }  # fmt: skip
 
-
 KERNEL_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+
+
+def kernel_tensors(operator: Operator, tensors: Sequence[Tensor]) -> list[int]:
+    """The constant tensors that an operator multiplies with or adds: its kernel and its bias; none for other kinds."""
+    if operator.kind not in KERNEL_KINDS:
+        return []
+    return [index for index in operator.inputs[1:] if index >= 0 and tensors[index].constant]
 
 
 def macs_of(operator: Operator, tensors: Sequence[Tensor]) -> int:
@@ -30,9 +36,7 @@ def macs_of(operator: Operator, tensors: Sequence[Tensor]) -> int:
     55296
     """
     if operator.kind in UNCOUNTED:
-        raise ValueError(
-            f"the MACs of {operator.kind} are not known; known: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED"
-        )
+        raise ValueError(f"the MACs of {operator.kind} are not known; known: {', '.join(KERNEL_KINDS)}")
     if operator.kind not in KERNEL_KINDS:
         return 0
     weights = tensors[operator.inputs[1]].shape

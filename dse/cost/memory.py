@@ -46,6 +46,15 @@ def aligned(num_bytes: int) -> int:
     return -(-num_bytes // ALIGNMENT) * ALIGNMENT
 
 
+def arena_bytes(head: int, tail: int, starting: int) -> int:
+    """What an arena must have: head and tail, or what TFLM takes while it starts where that is more; aligned.
+
+    >>> arena_bytes(1024, 300, 900), arena_bytes(16, 300, 900)
+    (1328, 912)
+    """
+    return aligned(max(head + tail, starting))
+
+
 def lifetimes(graph: OperatorGraph) -> list[Lifetime]:
     """Every tensor that takes arena, in the order in which the file numbers them, then the kernels' scratch buffers.
 

@@ -19,7 +19,7 @@ from dse.cost.flash import file_bytes, operator_bytes, tensor_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.graph import Tensor, renumbered
 from dse.cost.lowering import is_shared, lower
-from dse.cost.memory import BEFORE, Lifetime, aligned, greedy_offsets, head_of, lifetimes, peak
+from dse.cost.memory import BEFORE, Lifetime, arena_bytes, greedy_offsets, head_of, lifetimes, peak
 from dse.cost.order import better_order
 from dse.cost.tail import MICROCONTROLLER, TailParts, starting_bytes, tail_of, tail_parts
 from dse.cost.work import Work, graph_work
@@ -40,7 +40,7 @@ class SectionCost(NamedTuple):
     @property
     def arena_bytes(self) -> int:
         """What an arena must have; see `CostReport`."""
-        return aligned(max(self.arena_head_bytes + self.arena_tail_bytes, self.arena_starting_bytes))
+        return arena_bytes(self.arena_head_bytes, self.arena_tail_bytes, self.arena_starting_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,9 +174,7 @@ class TailParts:
     kinds: tuple[str, ...] = ()  # of the operators, in order
     multiplier_bytes: int = 0  # a multiplier and a shift for every output channel
     num_scratch: int = 0  # buffers that kernels ask for in the head; the tail has a handle of each
-    prepare_bytes: int = (
-        0  # at most, while an operator is prepared: multipliers up to it, and zero points of its tensors
-    )
+    prepare_bytes: int = 0  # at most while an operator is prepared: multipliers so far, and zero points of its tensors
 
     def __add__(self, other: TailParts) -> TailParts:
         return TailParts(
