@@ -68,21 +68,27 @@ class SplitConv2D(keras.layers.Conv2D):
         )
 
 
-def build_model(network: Network, *, seed: int = 0, l2: float = 0.0, for_conversion: bool = False) -> keras.Model:
+def build_model(
+    network: Network, *, seed: int = 0, l2: float = 0.0, residual_gamma: float = 1.0, for_conversion: bool = False
+) -> keras.Model:
     """A model with fresh weights: images in [0, 1] to logits. Same seed, same weights.
 
+    `residual_gamma` is the scale of a batch norm that ends a residual branch; every other has 1.
     `for_conversion` fixes the batch to 1 and keeps a grouped convolution one operator; the weights are the same.
     """
-    builder = _Builder(network, seed, l2, for_conversion)
+    builder = _Builder(network, seed, l2, residual_gamma, for_conversion)
     return keras.Model(builder.tensors[network.layers[0].name], builder.tensors[network.output.name])
 
 
 class _Builder:
-    def __init__(self, network: Network, seed: int, l2: float, for_conversion: bool) -> None:
+    def __init__(self, network: Network, seed: int, l2: float, residual_gamma: float, for_conversion: bool) -> None:
         self.rng_seed = seed
         self.count = 0
         self.regularizer = keras.regularizers.L2(l2) if l2 else None
         self.for_conversion = for_conversion
+        # A block adds the shortcut to the branch, so what ends the branch comes second.
+        ends = {layer.inputs[1] for layer in network if isinstance(layer, Add)}
+        self.gammas = dict.fromkeys(ends, residual_gamma)
         self.tensors: dict[str, Any] = {}
         self.shapes = {layer.name: layer.shape for layer in network}
         for layer in network:
@@ -117,7 +123,10 @@ class _Builder:
         )(x)  # fmt: skip
 
     def batch_norm(self, layer: BatchNorm, x: Any) -> Any:
-        return keras.layers.BatchNormalization(momentum=BN_MOMENTUM, epsilon=BN_EPSILON, name=layer.name)(x)
+        gamma = keras.initializers.Constant(self.gammas.get(layer.name, 1.0))
+        return keras.layers.BatchNormalization(
+            momentum=BN_MOMENTUM, epsilon=BN_EPSILON, gamma_initializer=gamma, name=layer.name
+        )(x)
 
     def activate(self, layer: Activate, x: Any) -> Any:
         return keras.layers.Activation(FUNCTIONS[layer.function], name=layer.name)(x)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,12 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from dse.blocks import BLOCKS, Block, divisible
 from dse.blocks.base import RatioOrOff
 from dse.blocks.bneck import canonical_ratio, squeezed
-from dse.errors import DseError, NetworkError
+from dse.errors import DseError, FileError, NetworkError
 from dse.network import Activation, Graph, Network, Shape
 from dse.strict_yaml import complaint, path_text
 from dse.training import Training
 
 ID_LENGTH = 12
+MAX_CHARACTERS = 1 << 20  # of a file with a candidate
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -42,24 +44,30 @@ class Head(BaseModel):
     features_norm: Literal["batch_norm", "bias", "none"] = "batch_norm"
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     classifier: Literal["dense", "conv"] = "dense"  # conv: a 1x1 convolution with ReLU before the pooling (SqueezeNet)
+    pooling: Literal["average", "flatten"] = "average"  # flatten: every value of the map goes to the classes
     scaled: bool = True  # whether the width multiplier applies
+    widen_only: Literal["none", "channels", "features"] = "none"  # what a width below 1 leaves as it is
 
     @model_validator(mode="after")
     def _one_ending(self) -> Self:
         if self.classifier == "conv" and self.features:
             raise ValueError(f"came features {self.features} with classifier 'conv', which ends in the pooling")
+        if self.pooling == "flatten" and (self.features or self.classifier == "conv"):
+            raise ValueError("came pooling 'flatten', expected it without features and with classifier 'dense'")
         return self
 
     def at_width(self, width: float, divisor: int) -> Self:
         """This head at a width multiplier."""
         factor = width if self.scaled else 1.0
+        plain = {"scaled": True, "widen_only": "none"}
         if factor == 1.0:
-            return self.model_copy(update={"scaled": True})
+            return self.model_copy(update=plain)
         sizes = {
-            name: divisible(size * factor, divisor) if (size := getattr(self, name)) else 0
+            name: divisible(size * factor, divisor)
             for name in ("channels", "features")
+            if (size := getattr(self, name)) and not (name == self.widen_only and factor < 1)
         }
-        return self.model_copy(update={**sizes, "scaled": True})
+        return self.model_copy(update={**sizes, **plain})
 
     def canonical(self) -> Self:
         """The same head with values without effect at their defaults."""
@@ -83,6 +91,8 @@ class Head(BaseModel):
         if self.classifier == "conv":
             x = graph.conv(graph.dropout(x, self.dropout), "classes", classes, activation="relu", batch_norm=False)
             return graph.global_avg_pool(x, "pool", keep_dims=False)
+        if self.pooling == "flatten":
+            return graph.dense(graph.dropout(graph.flatten(x, "flatten"), self.dropout), "classes", classes)
         x = graph.global_avg_pool(x, "pool", keep_dims=bool(self.features))
         if self.features:
             norm = self.features_norm
@@ -135,8 +145,13 @@ class Candidate:
             "classes": self.classes,
             "blocks": [{"block": b.kind} | b.model_dump(exclude_defaults=True) for b in self.blocks],
             "head": self.head.model_dump(exclude_defaults=True),
-            "training": self.training.model_dump(),
+            "training": self.training.to_dict(),
         }
+
+    @property
+    def architecture(self) -> str:
+        """The canonical JSON without the training: equal for two candidates that are one network."""
+        return json.dumps(self.to_dict() | {"training": None}, sort_keys=True)
 
     def to_json(self) -> str:
         """The canonical JSON: sorted keys, no spaces."""
@@ -178,6 +193,19 @@ class Candidate:
         head = _checked(Head, data["head"], "head")
         training = _checked(Training, data["training"], "training")
         return cls.make((shape[0], shape[1], shape[2]), classes, tuple(blocks), head, training)
+
+
+def load_candidate(path: Path) -> Candidate:
+    """The candidate in a JSON file. Raises FileError."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MAX_CHARACTERS)
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(str(path), None, "", f"cannot be read: {error}") from None
+    try:
+        return Candidate.from_json(text)
+    except DseError as error:
+        raise FileError(str(path), None, "", str(error)) from None
 
 
 def layer_prefix(index: int, block: Block) -> str:

@@ -2,6 +2,7 @@
 
 DseError                 one message; the command line prints it and exits with 2
 ├── FileError            a YAML file is wrong: file, line, key, what came, what was expected
+│   └── ImpossibleError      no candidate of the space in it is a network
 ├── UnknownNameError     no such space, board, task, explorer, block, trial; says the nearest
 ├── OperatorError        a model file has operators whose cost is not known
 ├── NetworkError         these values describe no network (stride below 1x1, groups that do not divide)
@@ -36,6 +37,10 @@ class FileError(DseError):
         self.file, self.line, self.key, self.problem = file, line, key, problem
         where = file if line is None else f"{file}:{line}"
         super().__init__(f"{where}: {key}: {problem}" if key else f"{where}: {problem}")
+
+
+class ImpossibleError(FileError):
+    """None of the candidates of a space that were tried is a network."""
 
 
 class UnknownNameError(DseError):

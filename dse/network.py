@@ -18,6 +18,7 @@ from dse.errors import NetworkError
 Shape = tuple[int, ...]
 Padding = Literal["same", "valid"]
 Activation = Literal["relu", "relu6", "hswish", "mish", "none"]
+Order = Literal["norm_first", "activation_first"]  # of batch norm and activation
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Dense(Layer):
 
 @dataclass(frozen=True, slots=True)
 class BatchNorm(Layer):
-    """Batch normalisation, folded into the convolution before it when the network is deployed."""
+    """Batch normalisation, folded into the convolution right before it when the network is deployed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +204,7 @@ class Graph:
         activation: str = "none",
         batch_norm: bool = True,
         bias: bool | None = None,
+        order: Order = "norm_first",
     ) -> str:
         """Convolution, batch norm, activation; a bias where there is no batch norm, unless `bias` says otherwise."""
         size = kernel if isinstance(kernel, tuple) else (kernel, kernel)
@@ -212,7 +214,7 @@ class Graph:
         shape = (*self._window(x, name, size, stride, padding), filters)
         has_bias = not batch_norm if bias is None else bias
         y = self._append(Conv2D, x, name, shape, size, stride, groups, padding, has_bias)
-        return self._finish(y, name, activation, batch_norm)
+        return self._finish(y, name, activation, batch_norm, order)
 
     def depthwise(
         self,
@@ -307,10 +309,12 @@ class Graph:
             )
         return out
 
-    def _finish(self, y: str, name: str, activation: str, batch_norm: bool) -> str:
+    def _finish(self, y: str, name: str, activation: str, batch_norm: bool, order: Order = "norm_first") -> str:
+        if order == "activation_first":
+            y = self.activate(y, f"{name}_{activation}", activation)
         if batch_norm:
             y = self._append(BatchNorm, y, f"{name}_bn", self.shapes[y])
-        return self.activate(y, f"{name}_{activation}", activation)
+        return y if order == "activation_first" else self.activate(y, f"{name}_{activation}", activation)
 
     def _append(self, kind: type[Layer], inputs: str | tuple[str, ...], name: str, shape: Shape, *rest: object) -> str:
         full = f"{self.where}_{name}" if self.where else name

@@ -43,8 +43,8 @@ def run_trial(
         keras.backend.clear_session()
 
         def trained() -> tuple[keras.Model, dict[str, list[float]]]:
-            model = build_model(candidate.network, seed=seed, l2=candidate.training.l2)
             settings = candidate.training
+            model = build_model(candidate.network, seed=seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
             return model, train(
                 model, training, settings, seed=seed, validation=validation, checkpoint=checkpoint, report=report
             )

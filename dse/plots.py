@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import html
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dse.files import write_atomic
 from dse.record import TrialRecord
+from dse.reference_points import ReferencePoint
 from dse.summary import front_records
 from dse.units import bytes_text, count_text
 
@@ -18,6 +19,7 @@ PANELS = (
     ("macs", "MACs (millions)", 1e6),
     ("params", "parameters (thousands)", 1e3),
 )
+PUBLISHED, REFERENCE_COLOUR = "published by others", "#2563eb"
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,17 @@ class FrontData:
     title: str
     front: list[dict[str, Any]]
     others: list[dict[str, Any]]
+    references: list[ReferencePoint] = field(default_factory=list)  # published by others
 
 
-def front_data(records: list[TrialRecord], objectives: list[str], title: str) -> FrontData:
+def front_data(
+    records: list[TrialRecord], objectives: list[str], title: str, references: list[ReferencePoint] | None = None
+) -> FrontData:
     """The rows of a plot, tested without a picture."""
     front = front_records(records, objectives)
     numbers = {record.number for record in front}
     others = [r for r in records if r.outcome == "complete" and r.number not in numbers]
-    return FrontData(title, [row(record) for record in front], [row(record) for record in others])
+    return FrontData(title, [row(record) for record in front], [row(record) for record in others], references or [])
 
 
 def row(record: TrialRecord) -> dict[str, Any]:
@@ -45,7 +50,7 @@ def row(record: TrialRecord) -> dict[str, Any]:
         "id": record.id,
         "accuracy": record.values["accuracy"],
         "accuracy_float": record.values.get("accuracy_float"),
-        **{name: int(record.values[name]) for name in whole},
+        **{name: int(record.values[name]) for name in (*whole, "inplace_bytes") if name in record.values},
         "blocks": " ".join(block.kind for block in record.candidate.blocks) if record.candidate else "",
         "explorer": record.explorer,
         "seconds": record.seconds,
@@ -67,6 +72,17 @@ def _hover(row: dict[str, Any]) -> str:
         f"<br>arena {bytes_text(row['arena_bytes'])}, flash {bytes_text(row['flash_bytes'])}"
         f"<br>{html.escape(row['blocks'])}"
     )
+
+
+def _reference_hover(point: ReferencePoint) -> str:
+    how = "int8" if point.int8 else "float"
+    return f"{html.escape(point.label)}<br>accuracy {point.accuracy:.2%}, {how}<br>{html.escape(point.source)}"
+
+
+def _reference_xy(data: FrontData, key: str, unit: float) -> tuple[list[ReferencePoint], list[float], list[float]]:
+    """The points of which this cost is known, and where they stand."""
+    known = [point for point in data.references if getattr(point, key) is not None]
+    return known, [getattr(point, key) / unit for point in known], [100 * point.accuracy for point in known]
 
 
 def draw_figure(data: FrontData) -> Any:
@@ -95,10 +111,33 @@ def draw_figure(data: FrontData) -> Any:
                 row=1,
                 col=column,
             )
-        figure.update_xaxes(title_text=label, rangemode="tozero", row=1, col=column)
-    figure.update_yaxes(title_text="validation accuracy (%)", row=1, col=1)
+        if data.references:
+            known, x, y = _reference_xy(data, key, unit)
+            figure.add_trace(
+                go.Scatter(
+                    x=x,
+                    y=y,
+                    mode="markers",
+                    name=PUBLISHED,
+                    legendgroup=PUBLISHED,
+                    showlegend=column == 1,
+                    marker={"color": REFERENCE_COLOUR, "size": 8, "symbol": "diamond-open"},
+                    hovertext=[_reference_hover(point) for point in known],
+                    hoverinfo="text",
+                ),
+                row=1,
+                col=column,
+            )
+        # Published networks are up to a thousand times as large as one that fits a board.
+        axis = {"type": "log"} if data.references else {"rangemode": "tozero"}
+        figure.update_xaxes(title_text=label, row=1, col=column, **axis)
+    figure.update_yaxes(title_text=_accuracy_label(data), row=1, col=1)
     figure.update_layout(title=data.title, template="plotly_white", height=520, legend={"orientation": "h", "y": 1.08})
     return figure
+
+
+def _accuracy_label(data: FrontData) -> str:
+    return "accuracy (%): ours validation, published test" if data.references else "validation accuracy (%)"
 
 
 def draw_html(data: FrontData) -> str:
@@ -122,9 +161,18 @@ def draw_png(data: FrontData) -> bytes:
             x, y = [row[key] / unit for row in rows], [100 * row["accuracy"] for row in rows]
             axis.scatter(x, y, label=name, edgecolors=colour, facecolors=face, s=42, zorder=3)
         axis.set_xlabel(label)
-        axis.set_xlim(0, 1.08 * max((row[key] / unit for row in [*data.front, *data.others]), default=1))
+        if data.references:
+            _, x, y = _reference_xy(data, key, unit)
+            axis.scatter(
+                x, y, label=PUBLISHED, edgecolors=REFERENCE_COLOUR, facecolors="none", s=30, marker="D", zorder=2
+            )
+            axis.set_xscale("log")
+            axis.xaxis.set_major_formatter("{x:g}")
+            axis.xaxis.set_minor_formatter("")
+        else:
+            axis.set_xlim(0, 1.08 * max((row[key] / unit for row in [*data.front, *data.others]), default=1))
         axis.grid(color="#e5e7eb")
-    axes[0].set_ylabel("validation accuracy (%)")
+    axes[0].set_ylabel(_accuracy_label(data))
     axes[0].legend(loc="lower right")
     figure.suptitle(data.title)
     buffer = io.BytesIO()

@@ -12,6 +12,7 @@ from dse.errors import FileError, UnknownNameError
 
 _INSTALLED = Path(__file__).parent / "shipped"
 _CHECKOUT = Path(__file__).parent.parent
+_ALSO = {"search_spaces": "reference"}  # a subfolder whose files need not be named by it
 _KINDS = {"search_spaces": "space", "objectives": "task", "objectives/boards": "board"}
 
 
@@ -27,7 +28,7 @@ def shipped(folder: str) -> Iterator[Path]:
 
 
 def find(folder: str, name: str) -> Path:
-    """The file that `name` means: a path, or a shipped file with or without '.yaml', also one of its subfolders.
+    """The file that `name` means: a path, or a shipped file with or without '.yaml', also one of a subfolder.
 
     Raises UnknownNameError with the shipped names, or FileError for a path that is not there.
     """
@@ -37,6 +38,8 @@ def find(folder: str, name: str) -> Path:
     if not path.is_absolute() and ".." not in path.parts:
         stem = path.name.removesuffix(".yaml")
         known = {file.stem: file for file in shipped(f"{folder}/{path.parent}")}
+        if path.parent == Path():
+            known = {file.stem: file for file in shipped(f"{folder}/{_ALSO.get(folder)}")} | known
         if stem in known:
             return known[stem]
         if known:

@@ -18,6 +18,7 @@ PANELS = (
     ("macs", "MACs (millions)", 1e6),
     ("params", "parameters (thousands)", 1e3),
 )
+IN_PLACE = ("inplace_bytes", "memory in place (KiB)", 1024.0)  # where a board is limited by it
 BINS = 60
 MAX_POINTS = 5_000  # of the scatter: more would be a blot, and a slow page
 COLOURS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#b45309", "#0e7490")
@@ -54,6 +55,10 @@ def points(screened: Screened, figures: ScreenReport) -> list[tuple[str, str, np
     return clouds
 
 
+def _panels(figures: ScreenReport) -> tuple[tuple[str, str, float], ...]:
+    return (*PANELS, IN_PLACE) if any(IN_PLACE[0] in fit.limits for fit in figures.fits) else PANELS
+
+
 def _title(figures: ScreenReport) -> str:
     shares = ", ".join(f"{fit.share:.1%} fit {fit.board}" for fit in figures.fits)
     return f"{figures.space}: {figures.count - figures.impossible:,} random networks; {shares}"
@@ -64,9 +69,10 @@ def draw_figure(screened: Screened, figures: ScreenReport) -> Any:
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    columns = len(PANELS) + 1
+    panels = _panels(figures)
+    columns = len(panels) + 1
     figure = make_subplots(rows=1, cols=columns, horizontal_spacing=0.04)
-    for column, (name, label, unit) in enumerate(PANELS, start=1):
+    for column, (name, label, unit) in enumerate(panels, start=1):
         counts, edges = histogram(screened, name, unit)
         figure.add_trace(
             go.Bar(x=(edges[:-1] + edges[1:]) / 2, y=counts, marker={"color": GREY}, showlegend=False),
@@ -96,8 +102,9 @@ def draw_png(screened: Screened, figures: ScreenReport) -> bytes:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(PANELS) + 1, figsize=(18, 4.2), layout="constrained")
-    for axis, (name, label, unit) in zip(axes, PANELS, strict=False):
+    panels = _panels(figures)
+    figure, axes = pyplot.subplots(1, len(panels) + 1, figsize=(3.6 * (len(panels) + 1), 4.2), layout="constrained")
+    for axis, (name, label, unit) in zip(axes, panels, strict=False):
         counts, edges = histogram(screened, name, unit)
         axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=GREY)
         for index, fit in enumerate(figures.fits):

@@ -70,9 +70,9 @@ class ScreenReport:
 def report(space: Space, defaults: Defaults, screened: Screened, budgets: Budgets) -> ScreenReport:
     """The figures of a screening under the budgets of some boards. Some of its candidates must be networks."""
     possible = screened.possible
-    spread = {
-        name: [int(value) for value in np.percentile(screened.column(name)[possible], PERCENTS)] for name in SPREAD
-    }
+    limited = {name for limits in budgets.limits().values() for name in limits}
+    names = dict.fromkeys((*SPREAD, *sorted(limited)))  # what no board asks for is not shown
+    spread = {name: [int(v) for v in np.percentile(screened.column(name)[possible], PERCENTS)] for name in names}
     fits = [_fit(space, defaults, screened, name, limits) for name, limits in budgets.limits().items()]
     shape = space.image(lambda path, domain: next(iter(domain.values())), defaults)
     return ScreenReport(space.name, shape, len(possible), int(np.sum(~possible)), screened.seed, spread, fits)

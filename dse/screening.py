@@ -23,7 +23,10 @@ from dse.errors import NetworkError
 from dse.network import Shape
 from dse.space import Defaults, Space, parse_space
 
-COLUMNS = ("params", "macs", "arena_head_bytes", "arena_tail_bytes", "arena_starting_bytes", "flash_bytes")
+COLUMNS = (
+    *("params", "macs", "arena_head_bytes", "arena_tail_bytes", "arena_starting_bytes", "flash_bytes"),
+    "inplace_bytes",
+)
 IMPOSSIBLE = -1  # in every column of a candidate that describes no network
 MAX_REMEMBERED = 200_000  # blocks and sections, about 2 KB each: with a real range hardly any comes again
 CHUNK = 2_000  # candidates of one seed: what is drawn does not depend on how many processes draw
@@ -48,8 +51,9 @@ class Screening:
     def _forget(self) -> None:
         self._images = self._choices(lambda choose: self._space.image(choose, self._defaults))
         self._widths = self._choices(self._space.width)
-        self._stages: dict[float, list[Choices[tuple[int, ...]]]] = {}
-        self._heads: dict[float, Choices[int]] = {}
+        # None where the values of a stage or of the head do not go together.
+        self._stages: dict[float, list[Choices[tuple[int, ...] | None]]] = {}
+        self._heads: dict[float, Choices[int | None]] = {}
         self._numbers: dict[Block | Head, int] = {}  # equal blocks have one number
         self._blocks: list[Block | Head] = []
         # input shape -> number of a block -> its section, or None where it does not fit
@@ -73,8 +77,11 @@ class Screening:
         width = self._widths.draw()
         if width not in self._stages:
             self._stages[width], self._heads[width] = self._at_width(width)
-        numbers = [number for stage in self._stages[width] for number in stage.draw()]
-        numbers.append(self._heads[width].draw())
+        stages = [stage.draw() for stage in self._stages[width]]
+        head = self._heads[width].draw()
+        if head is None or None in stages:
+            return Drawn(image, [], None)
+        numbers = [*(number for stage in stages if stage for number in stage), head]
         found: list[Section] = []
         for number in numbers:
             behind = self._sections.setdefault(shape, {})
@@ -87,6 +94,8 @@ class Screening:
 
     def candidate(self, drawn: Drawn) -> Candidate:
         """What was drawn, as a candidate; its training is the defaults'. Raises NetworkError when it is none."""
+        if not drawn.numbers:
+            raise NetworkError(self._space.name, "the drawn values do not go together")
         *blocks, head = (self._blocks[number] for number in drawn.numbers)
         assert isinstance(head, Head)
         stages = tuple(block for block in blocks if isinstance(block, Block))
@@ -103,13 +112,13 @@ class Screening:
             behind[number] = None
         return behind[number]
 
-    def _at_width(self, width: float) -> tuple[list[Choices[tuple[int, ...]]], Choices[int]]:
-        def stage(index: int) -> Choices[tuple[int, ...]]:
+    def _at_width(self, width: float) -> tuple[list[Choices[tuple[int, ...] | None]], Choices[int | None]]:
+        def stage(index: int) -> Choices[tuple[int, ...] | None]:
             return self._choices(
-                lambda choose: tuple(self._number(block) for block in self._space.stage(index, choose, width))
+                _or_none(lambda choose: tuple(map(self._number, self._space.stage(index, choose, width))))
             )
 
-        head = self._choices(lambda choose: self._number(self._space.head(choose, width)))
+        head = self._choices(_or_none(lambda choose: self._number(self._space.head(choose, width))))
         return [stage(index) for index in range(self._space.num_stages)], head
 
     def _number(self, block: Block | Head) -> int:
@@ -120,6 +129,18 @@ class Screening:
 
     def _choices(self, make: Callable[[Chooser], T]) -> Choices[T]:
         return Choices(make, self._uniform)
+
+
+def _or_none(make: Callable[[Chooser], T]) -> Callable[[Chooser], T | None]:
+    """The same, with None for values that do not go together."""
+
+    def made(choose: Chooser) -> T | None:
+        try:
+            return make(choose)
+        except NetworkError:
+            return None
+
+    return made
 
 
 @dataclass(frozen=True)

@@ -21,21 +21,22 @@ assignment) and returns the candidate: values of families that were not chosen a
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dse.blocks import BLOCKS, Block
 from dse.candidate import Candidate, Head, block_index
 from dse.domains import Domain, FloatRange
-from dse.errors import FileError, NetworkError
+from dse.errors import FileError, ImpossibleError, NetworkError
 from dse.network import Shape
 from dse.resources import find, shipped
 from dse.space_check import STAGE_KEYS, Checker, domain_of
@@ -47,7 +48,7 @@ Assignment = Mapping[str, Value]
 Chooser = Callable[[str, Domain], Any]
 
 SPACE_KEYS = ("space", "about", "resolution", "width", "width_divisor", "stem", "stages", "head", "training")
-REFERENCE_KEY = "published"  # what was published of a reference network: read by dse/references.py
+REFERENCE_KEY = "reference"
 CHECKED_SAMPLES = 64  # random candidates built when a space is read, so that an impossible network shows at once
 
 
@@ -58,6 +59,15 @@ class Defaults:
     input_shape: Shape = (32, 32, 3)
     classes: int = 10
     training: Training = Training()
+
+
+class Facts(BaseModel):
+    """What the file of a network of the literature says beside the space, under `reference`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    classes: Annotated[int, Field(ge=1, le=100_000)]
+    widths: list[float] = [1.0]  # the published ones
+    resolutions: list[int] = []
 
 
 class Space:
@@ -84,11 +94,26 @@ class Space:
             self._stages.append((("stem",), self.tree["stem"]))
         self._stages += [(("stages", index), stage) for index, stage in enumerate(stages)]
         self.domains: dict[str, Domain] = {}
+        self.facts: Facts | None = None
+        if REFERENCE_KEY in self.tree:
+            self.facts = document.check(Facts, self.tree[REFERENCE_KEY], (REFERENCE_KEY,))
         self._check()
 
     def at(self, **values: Value) -> Space:
-        """The same space with other fixed values of its own keys, such as width or resolution. Raises FileError."""
-        return Space(replace(self.document, value={**self.tree, **values}))
+        """The same space with other values at some places, such as `width` or `stages.2.repeats`. Raises FileError."""
+        tree = copy.deepcopy(self.tree)
+        for place, value in values.items():
+            *path, last = (int(part) if part.isdecimal() else part for part in place.split("."))
+            at: Any = tree
+            for part in path:
+                if at is tree and part in ("head", "training"):
+                    at.setdefault(part, {})  # a file need not have them
+                at = at[part] if _has(at, part) else None
+            # A key may be new, an element of a list may not.
+            if not (isinstance(at, dict) and isinstance(last, str)) and not _has(at, last):
+                raise self.document.error((), f"there is nothing at {place!r} to be changed")
+            at[last] = value
+        return Space(replace(self.document, value=tree))
 
     # -- what a space is asked for
 
@@ -227,8 +252,19 @@ class Space:
         """The same complaint with the line at which the stage stands."""
         for path in [path for path, _ in self._stages] + [("head",)]:
             if path_text(path) == error.where:
-                return self.document.error(path, f"impossible network: {error.problem}")
-        return self.document.error((), f"impossible network: {error}")
+                return self._impossible(path, error.problem)
+        return self._impossible((), str(error))
+
+    def _impossible(self, path: Path_, problem: str) -> ImpossibleError:
+        line = self.document.line(path)
+        return ImpossibleError(self.document.file, line, path_text(path), f"impossible network: {problem}")
+
+
+def _has(tree: Any, part: str | int) -> bool:
+    """Whether a mapping has a key, or a list a place."""
+    if isinstance(tree, list):
+        return isinstance(part, int) and part < len(tree)
+    return isinstance(tree, dict) and part in tree
 
 
 def _owner(path: str, domains: Mapping[str, Domain]) -> tuple[str | None, str]:
@@ -282,7 +318,16 @@ class _Reading:
         return {key: self.value((*path, key), value) for key, value in values.items()}
 
     def model(self, path: Path_, values: dict[str, Any], model: type[Any]) -> Any:
-        return self.document.check(model, self.mapping(path, values), path)
+        return self.check(model, path, self.mapping(path, values), values)
+
+    def check(self, model: type[Any], path: Path_, chosen: dict[str, Any], given: dict[str, Any]) -> Any:
+        """The chosen values as a model. Open ones that do not go together describe no network; fixed ones are wrong."""
+        try:
+            return self.document.check(model, chosen, path)
+        except FileError as error:
+            if chosen == given:
+                raise
+            raise NetworkError(path_text(path), error.problem) from None
 
     def stage(self, path: Path_, stage: dict[str, Any], width: float, divisor: int) -> Iterator[Block]:
         family = self.value((*path, "block"), stage["block"])
@@ -291,8 +336,8 @@ class _Reading:
         scaled = self.value((*path, "scaled"), stage.get("scaled", True))
         values = {key: value for key, value in stage.items() if key not in STAGE_KEYS and key not in (own or {})}
         chosen = self.mapping(path, values) | self.mapping((*path, "block", name), own or {})
-        block = self.document.check(BLOCKS[name], chosen, path)
+        block = self.check(BLOCKS[name], path, chosen, {**values, **(own or {})})
         if scaled:
-            block = block.scaled(width, divisor)
+            block = block.scaled(width, divisor, None if scaled is True else scaled)
         for repeat in range(repeats):
             yield block if repeat == 0 else block.replaced(stride=1)

@@ -105,11 +105,11 @@ class Checker:
             raise self.document.error(path, f"came {show(stage)}, expected a mapping with the key 'block'")
         shared = {key: value for key, value in stage.items() if key not in STAGE_KEYS}
         self.simple((*path, "repeats"), stage.get("repeats", 1), int, 0, 64)
-        for place, scaled in self.options((*path, "scaled"), stage.get("scaled", True)):
-            if not isinstance(scaled, bool):
-                raise self.document.error(place, f"came {show(scaled)}, expected true or false")
+        scales = self.options((*path, "scaled"), stage.get("scaled", True))
         for place, family in self.options((*path, "block"), stage["block"]):
             name, own = self.family(place, family)
+            for scaled_place, scaled in scales:
+                self.scaled(scaled_place, scaled, name)
             self.document.mapping(path, shared, (*STAGE_KEYS, *BLOCKS[name].model_fields))
             own_place = (*path, "block", name)
             known = tuple(key for key in shared if key not in own)
@@ -121,6 +121,15 @@ class Checker:
             for key in known:
                 for option_place, option in self.options((*path, key), shared[key]):
                     self.field(option_place, BLOCKS[name], key, option)
+
+    def scaled(self, place: Path_, scaled: Any, name: str) -> None:
+        """Whether the width multiplier applies to a block of this name, or to which of its values."""
+        fields = BLOCKS[name].width_fields
+        if isinstance(scaled, bool) or (isinstance(scaled, list) and set(map(str, scaled)) <= set(fields)):
+            return
+        raise self.document.error(
+            place, f"came {show(scaled)}, expected true, false or a list of: {', '.join(fields) or 'nothing'}"
+        )
 
     def lines(self, to: Path_, place: Path_, name: str) -> None:
         """Gives values of a chosen family the lines at which they stand below the choice."""

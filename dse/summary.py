@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from dse.cost import Board, Budget, CostReport, estimate
+from dse.cost.budget import memory_of
 from dse.pareto import front_rows
 from dse.record import TrialRecord
 
@@ -43,7 +44,9 @@ def on_board(records: list[TrialRecord], board: Board) -> list[TrialRecord]:
         if record.outcome == "complete" and record.candidate:
             cost = estimate(record.candidate.network)
             if budget.excess(cost) <= 0:
-                found.append(replace(record, values=record.values | cost_values(cost)))
+                memory = memory_of(board.runtime)
+                values = record.values | cost_values(cost) | {memory: float(getattr(cost, memory))}
+                found.append(replace(record, values=values))
     return found
 
 

@@ -69,8 +69,12 @@ def augment(images: np.ndarray, how: str, rng: np.random.Generator) -> np.ndarra
 def make_optimizer(training: Training, steps: int) -> Any:
     """The optimizer of these settings for a training of `steps` steps."""
     rate: Any = training.learning_rate
-    if training.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    match training.schedule:
+        case "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+        case "step":
+            ends = [max(1, steps // 2), max(2, steps * 3 // 4)]
+            rate = keras.optimizers.schedules.PiecewiseConstantDecay(ends, [rate, rate / 10, rate / 100])
     match training.optimizer:
         case "adam":
             return keras.optimizers.Adam(rate)

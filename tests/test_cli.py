@@ -22,6 +22,7 @@ from dse.space import load_space
 from dse.units import bytes_text
 from tests.conftest import family_space, only_candidate, with_plausible_weights
 from tests.one_operator import one_operator
+from tests.test_cost import engine_board
 from tests.test_run import TINY
 
 
@@ -216,6 +217,32 @@ def test_screen(tmp_path: Path) -> None:
     assert re.search(r"fs32k142: \d+\.\d\d% fit", text)
 
 
+def test_a_board_without_an_interpreter(tmp_path: Path) -> None:
+    """cost and screen hold its memory against what an engine takes that works in place."""
+    board = str(engine_board(tmp_path))
+    model = str(MODELS / "mlperf_resnet8.tflite")
+    body = json.loads(CliRunner().invoke(cli, ["cost", model, "--board", board, "--json"]).output)
+    # Two tensors of 32x32x16 and the first residual's third; columns of 3x3x64; 64 kernels of 3x3x64.
+    assert body["inplace_bytes"] == 3 * 16_384 + 4 * 576 + 2 * 64 * 576
+    assert body["left"] == {"flash_bytes": 800_000 - 98_496, "inplace_bytes": 212_992 - body["inplace_bytes"]}
+    assert body["latency_ms"]["runtime"] == "vendor"
+    lines = CliRunner().invoke(cli, ["cost", model, "--board", "nano33ble", "--runtime", "tinyengine"]).output
+    size = bytes_text(body["inplace_bytes"])
+    assert f"in place: {size} with depthwise convolutions in place, {size} with each bottleneck as" in lines
+    assert f"memory in place {bytes_text(body['left']['inplace_bytes'])} left" in lines
+    arguments = ["screen", "--space", "mixed", "--board", board, "--board", "nano33ble", "--max-memory", "24KiB"]
+    done = dse(*arguments, "--count", "600", "--workers", "1", "--out", str(tmp_path / "out"), "--json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["boards"]["mine"]["limits"] == {"flash_bytes": 800_000, "inplace_bytes": 24_576}
+    assert figures["boards"]["nano33ble"]["limits"] == {"arena_bytes": 24_576, "flash_bytes": 800_000}
+    assert figures["spread"]["inplace_bytes"]["p50"] < figures["spread"]["arena_bytes"]["p50"]
+    assert figures["boards"]["mine"]["share"] > figures["boards"]["nano33ble"]["share"] > 0
+    best = estimate(Candidate.from_dict(figures["boards"]["mine"]["candidate"]).network)
+    assert best.inplace_bytes <= 24_576
+    assert (tmp_path / "out" / "screen.png").stat().st_size > 10_000
+
+
 def test_cost_of_a_space() -> None:
     body = json.loads(CliRunner().invoke(cli, ["cost", "mixed", "--board", "nano33ble", "--json"]).output)
     assert body["params"]["smallest"] < body["params"]["median"] < body["params"]["largest"]
@@ -230,7 +257,7 @@ def test_list_names_what_is_shipped() -> None:
 
 def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
     """search, front, plot, export: what the README promises, on the bundled sample, at its smallest."""
-    (tmp_path / "tiny.yaml").write_text(TINY)
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("training: {", "training: {epochs: 50, "))  # --epochs goes first
     arguments = ["search", "--space", "tiny.yaml", "--board", "imxrt1060", "--trials", "3", "--epochs", "1"]
     done = dse(*arguments, "--workers", "0", "--test-images", "100", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -249,6 +276,10 @@ def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
     page = (run / "plots" / "front.html").read_text(encoding="utf-8")
     assert 'src="http' not in page  # plotly.js is inside
     assert (run / "plots" / "front.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+    assert "published by others" not in page
+    assert dse("plot", str(run), "--reference").returncode == 0
+    assert "published by others" in (run / "plots" / "front.html").read_text(encoding="utf-8")
 
     for row in front:
         bundle = run / "bundles" / row["id"]
@@ -276,6 +307,15 @@ def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
     tiny.write_text(source.replace("name: fs32k142", "name: tiny").replace("value: 12288", "value: 32668"))
     assert "no complete trial fits tiny" in dse("front", str(run), "--board", str(tiny)).stdout
     assert "latency (tflm)" in dse("front", str(run), *boards).stdout
+
+    engine = ("--board", str(engine_board(tmp_path)))
+    rows = json.loads(dse("front", str(run), *engine, "--json").stdout)
+    assert rows
+    assert all(0 < row["inplace_bytes"] < row["arena_bytes"] for row in rows)
+    text = dse("front", str(run), *engine).stdout
+    assert "in place" in text
+    assert "latency (tinyengine)" in text
+    assert "inplace_bytes" in text.splitlines()[0]  # what the front is a trade against
 
     # One trial by its number, for another board, and a number that is not there.
     number = str(front[0]["trial"])

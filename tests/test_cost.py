@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from dse.cost import Budget, Budgets, estimate, list_boards, load_board, load_boards
+from dse.cost import Board, Budget, Budgets, estimate, list_boards, load_board, load_boards
+from dse.cost.budget import memory_of
+from dse.cost.latency import FAMILY
 from dse.cost.verdict import judge
 from dse.errors import DseError, FileError, UnknownNameError
 from dse.tasks import list_tasks, load_task
@@ -48,6 +51,38 @@ def test_the_stricter_limit_holds() -> None:
         "flash_bytes": 800_000,
     }
     assert Budget.of_board(board, arena_bytes=10**9).arena_bytes == 212_992
+
+
+def engine_board(folder: Path) -> Path:
+    """The Nano 33 BLE with an engine that works in place, as a file."""
+    file = folder / "mine.yaml"
+    text = load_board_path("nano33ble").read_text()
+    file.write_text(text.replace("runtime: tflm", "runtime: tinyengine").replace("name: nano33ble", "name: mine"))
+    return file
+
+
+def test_without_an_interpreter_the_memory_is_that_in_place(tmp_path: Path) -> None:
+    """The same bytes of the same board, held against another figure; also the user's own limit."""
+    board, nano = load_board(str(engine_board(tmp_path))), load_board("nano33ble")
+    assert Budget.of_board(board).limits() == {"flash_bytes": 800_000, "inplace_bytes": 212_992}
+    assert Budget.of_board(nano, "tinyengine") == Budget.of_board(board)
+    assert Budget.of_board(board, "tflm") == Budget.of_board(nano)
+    assert Budget.of_board(board, arena_bytes=100_000).limits()["inplace_bytes"] == 100_000
+    assert Budget.of_board(board, arena_bytes=100_000).arena_bytes is None
+    report = estimate(only_candidate(family_space("bneck")).network)
+    wide = replace(report, arena_head_bytes=400_000, inplace_bytes=212_993)
+    assert [reason.split()[0] for reason in Budget.of_board(board).exceeded_by(wide)] == ["inplace_bytes"]
+    just = replace(wide, inplace_bytes=212_992)
+    budgets = Budgets.of_boards([nano, board])
+    assert budgets.exceeded_by(just) == []
+    assert budgets.nearest(just) == "mine"
+    verdict = judge(just, board)
+    assert verdict.fits
+    assert verdict.left["inplace_bytes"] == 0
+    assert list(verdict.latencies) == ["vendor", "tflm", "tflm-cmsis-nn"]
+    assert verdict.basis == judge(just, nano, "vendor").basis
+    assert judge(wide, nano, "tinyengine").over_by == {"flash_bytes": 0, "inplace_bytes": 1}
+    assert list(judge(wide, nano, "vendor").left) == ["arena_bytes", "flash_bytes"]
 
 
 def test_one_of_several_boards_must_be_kept_to() -> None:
@@ -148,3 +183,10 @@ def test_reports_are_plain_data() -> None:
     assert data["arena_bytes"] == report.arena_bytes
     assert data["work"]["conv_macs"] + data["work"]["fully_connected_macs"] == report.macs
     assert sum(tensor["bytes"] for tensor in data["peak_tensors"]) == report.arena_head_bytes
+
+
+def test_a_runtime_is_known_everywhere() -> None:
+    """Engines whose latency is that of a family have a memory of their own, and boards may name them."""
+    allowed = set(get_args(Board.model_fields["runtime"].annotation))
+    assert set(FAMILY) < allowed
+    assert {runtime for runtime in allowed if memory_of(runtime) != "arena_bytes"} == set(FAMILY)

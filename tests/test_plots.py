@@ -10,7 +10,9 @@ from dse.candidate import Candidate
 from dse.frames import trials_frame
 from dse.pareto import front_rows, non_dominated
 from dse.plots import draw_figure, draw_png, front_data
+from dse.published import load_figures
 from dse.record import TrialRecord
+from dse.reference_points import IMAGES, reference_points
 from dse.statistics import wilson
 from tests.conftest import family_space, only_candidate
 
@@ -77,3 +79,35 @@ def test_wilson_against_a_published_example() -> None:
     assert round(low, 4) == 0.2553
     assert round(high, 4) == 0.3662
     assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_published_points_of_the_task() -> None:
+    points = {(point.name, point.at): point for point in reference_points("cifar10")}
+    cmv3 = points["cmv3", ""]
+    assert (cmv3.accuracy, cmv3.params, cmv3.macs) == (0.8913, 117_050, 22_657_248)
+    # Its file takes images of 227x227, so on CIFAR-10 only the parameters are known.
+    squeezenet = points["squeezenet_v1_0", "classes=10"]
+    assert (squeezenet.params, squeezenet.macs, squeezenet.arena_bytes) == (740_554, None, None)
+    # No network of ours: what was published of it.
+    nano = points["nanonas_l010", ""]
+    assert nano.int8
+    assert (nano.accuracy, nano.params, nano.macs) == (0.6461, 12_217, 537_596)
+    assert len({point.accuracy for point in reference_points("vww")}) > 20
+    assert reference_points("my-photos") == []
+
+
+def test_every_task_of_the_table_can_be_drawn() -> None:
+    assert {figure.task for figure in load_figures()} - {"", "imagenet"} == set(IMAGES)
+
+
+def test_published_points_are_drawn_in() -> None:
+    points = reference_points("cifar10")
+    figure = draw_figure(front_data(RECORDS, OBJECTIVES, "title", points))
+    drawn = [trace for trace in figure.data if trace.name == "published by others"]
+    assert [len(trace.x) for trace in drawn] == [
+        sum(getattr(point, cost) is not None for point in points) for cost in ("arena_bytes", "macs", "params")
+    ]
+    assert any("cmv3<br>accuracy 89.13%, float<br>CMV3 thesis" in text for text in drawn[0].hovertext)
+    assert figure.layout.xaxis.type == "log"
+    plain = draw_png(front_data(RECORDS, OBJECTIVES, "title"))
+    assert draw_png(front_data(RECORDS, OBJECTIVES, "title", points)) != plain

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dse import run, workers
-from dse.cost import Budgets, load_board
+from dse.cost import Budgets, estimate, load_board
 from dse.errors import NothingFitsError, RunError, UnknownNameError
 from dse.explorer_names import EXPLORERS
 from dse.explorers import make_explorer
@@ -147,6 +147,11 @@ def test_a_search_for_two_boards_trains_what_fits_one_of_them(tmp_path: Path) ->
     assert [board.name for board in run_boards(tmp_path / "two")] == ["small", "nano33ble"]
     assert on_board(summary.records, small) == []
     assert len(on_board(summary.records, nano)) == 2
+    engine = small.model_copy(update={"name": "engine", "runtime": "tinyengine"})
+    costs = {record.number: estimate(record.candidate.network).inplace_bytes for record in summary.records}
+    assert {r.number for r in on_board(summary.records, engine)} == {n for n, size in costs.items() if size <= 3_000}
+    with_engine = on_board(summary.records, nano.model_copy(update={"runtime": "tinyengine"}))
+    assert {record.number: record.values["inplace_bytes"] for record in with_engine} == costs
 
 
 def test_random_screens_before_it_proposes(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ def whole(candidate: Candidate) -> SectionCost:
         cost.arena_tail_bytes,
         cost.arena_starting_bytes,
         cost.flash_bytes,
+        cost.inplace_bytes,
+        cost.fused_bytes,
         cost.work,
     )
 
@@ -81,7 +83,7 @@ def test_same_seed_same_costs_and_impossible_ones_are_none() -> None:
     space = load_space(WIDE)
     one, same, other = (list(Screening(space, seed=seed).costs(80)) for seed in (1, 1, 2))
     assert one == same != other
-    assert 0 < sum(cost is None for cost in one) < 20
+    assert 0 < sum(cost is None for cost in one) < 40
 
 
 REAL = """

@@ -166,7 +166,7 @@ def test_mistakes_have_an_address(text: str, expected: str) -> None:
 
 
 def test_an_unknown_space_names_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown space 'cmv2', did you mean 'cmv3'\? known: cmv3, mixed"):
+    with pytest.raises(UnknownNameError, match=r"unknown space 'cmv2', did you mean 'cmv3'\? known: .*cmv3, .*mixed, "):
         load_space("cmv2")
     with pytest.raises(FileError, match="no such file"):
         load_space("nowhere/cmv3.yaml")

@@ -12,7 +12,7 @@ from dse.candidate import Candidate
 from dse.datasets import Data
 from dse.errors import TrialError
 from dse.pipeline import run_trial
-from dse.train import Batches, augment, train
+from dse.train import Batches, augment, make_optimizer, train
 from dse.training import Training
 from tests.conftest import family_space, only_candidate
 
@@ -170,3 +170,22 @@ def test_pipeline_scores_float_and_int8(sample_data: Data) -> None:
     assert abs(result.accuracy_int8 - result.accuracy_float) < 0.2
     assert result.weights[:4] == b"\x89HDF"
     assert run_trial(candidate, sample_data, accuracy="float", seed=0).accuracy_int8 is None
+
+
+def test_the_rate_of_a_step_schedule() -> None:
+    """A tenth from the middle of the training on, a hundredth from three quarters on."""
+    optimizer = make_optimizer(Training(optimizer="sgd", learning_rate=0.1, schedule="step"), 100)
+    rates = [float(optimizer._learning_rate(step)) for step in (0, 49, 51, 74, 76, 99)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_a_branch_may_begin_small() -> None:
+    """The scale that ends a branch, and no other: not that of a shortcut, nor of a layer that nothing is added to."""
+    candidate = only_candidate(family_space("sqnxt"))
+    model = build_model(candidate.network, residual_gamma=0.1)
+    gammas = {layer.name: float(layer.gamma[0]) for layer in model.layers if hasattr(layer, "gamma")}
+    small = {name for name, gamma in gammas.items() if gamma < 1}
+    assert small == {name for name in gammas if name.endswith("sqnxt_expand_bn")}
+    assert "b2_sqnxt_shortcut_bn" in gammas
+    assert Training(residual_gamma=0.1).to_dict()["residual_gamma"] == 0.1
+    assert "residual_gamma" not in Training().to_dict()  # ids of before

@@ -7,6 +7,7 @@ equal, and `lower` writes the block's layers into a graph.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,11 +54,11 @@ class Block(BaseModel):
 
     stride: Stride = 1
 
-    def scaled(self, width: float, divisor: int = 8) -> Self:
-        """This block at a width multiplier; at 1.0 nothing is rounded."""
+    def scaled(self, width: float, divisor: int = 8, only: Collection[str] | None = None) -> Self:
+        """This block at a width multiplier, or `only` some of its values; at 1.0 nothing is rounded."""
         if width == 1.0:
             return self
-        values = {name: getattr(self, name) for name in self.width_fields}
+        values = {name: getattr(self, name) for name in self.width_fields if only is None or name in only}
         return self.replaced(**{name: divisible(v * width, divisor) for name, v in values.items() if v})
 
     def canonical(self, in_shape: Shape) -> Self:
@@ -71,6 +72,10 @@ class Block(BaseModel):
     def replaced(self, **values: Any) -> Self:
         """A copy with other values, not checked again: for values that dse computed itself."""
         return self.model_copy(update=values)
+
+    def inner_channels(self, in_channels: int) -> int | None:
+        """Channels inside the block where they differ from those around it: the column e of tables in papers."""
+        return None
 
     def keeps_shape(self, in_shape: Shape, channels: int) -> bool:
         """Whether an identity shortcut fits around this block."""

@@ -35,6 +35,9 @@ class Bneck(Block):
             raise ValueError("came both 'expansion' and 'expand_channels', expected one of them")
         return self
 
+    def inner_channels(self, in_channels: int) -> int | None:
+        return self._expand_channels(in_channels)
+
     def _expand_channels(self, in_channels: int) -> int | None:
         """Channels of the first convolution; None for no convolution."""
         if self.expand_channels is not None or self.expansion in (None, 1.0):

@@ -6,7 +6,7 @@ multiplier is a whole number, so an expansion that the input channels do not div
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
@@ -25,6 +25,7 @@ class Dpd(Block):
     multiplier: Multiplier | None = None
     expand_channels: Channels | None = None
     activation: Activation = "mish"
+    pointwise_norm: Literal["batch_norm", "bias", "none"] = "batch_norm"
     residual: bool = True
 
     @model_validator(mode="after")
@@ -32,6 +33,9 @@ class Dpd(Block):
         if self.multiplier is not None and self.expand_channels is not None:
             raise ValueError("came both 'multiplier' and 'expand_channels', expected one of them")
         return self
+
+    def inner_channels(self, in_channels: int) -> int | None:
+        return in_channels * self._multiplier(in_channels)
 
     def _multiplier(self, in_channels: int) -> int:
         return self.multiplier or max(1, (self.expand_channels or in_channels) // in_channels)
@@ -47,7 +51,11 @@ class Dpd(Block):
     def lower(self, graph: Graph, x: str) -> str:
         multiplier = self._multiplier(graph.channels(x))
         y = graph.depthwise(x, "widen", self.kernel, multiplier=multiplier, activation=self.activation)
-        y = graph.conv(y, "pointwise", self.channels, activation=self.activation)
+        norm = self.pointwise_norm
+        y = graph.conv(
+            y, "pointwise", self.channels, activation=self.activation, batch_norm=norm == "batch_norm",
+            bias=norm == "bias",
+        )  # fmt: skip
         kernel = self.second_kernel or self.kernel
         y = graph.depthwise(y, "depthwise", kernel, self.stride, activation=self.activation)
         return graph.add(x, y) if self.residual and self.keeps_shape(graph.shapes[x], self.channels) else y

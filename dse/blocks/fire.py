@@ -26,6 +26,9 @@ class Fire(Block):
     activation: Activation = "relu"
     batch_norm: bool = True
 
+    def inner_channels(self, in_channels: int) -> int | None:
+        return self._squeeze_channels()
+
     def _squeeze_channels(self) -> int:
         return self.squeeze_channels or max(1, round(self.channels * self.squeeze_ratio))
 

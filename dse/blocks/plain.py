@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from dse.blocks.base import Block, Channels, Groups, Kernel, Multiplier
-from dse.network import Activation, Graph, Padding, Shape
+from dse.network import Activation, Graph, Order, Padding, Shape
 
 
 class Padded(Block):
@@ -19,18 +19,26 @@ class Padded(Block):
 
 
 class Conv(Padded):
-    """Convolution, batch norm, activation."""
+    """Convolution, batch norm, activation; without batch norm there is always a bias."""
 
     kind: ClassVar[str] = "conv"
     channels: Channels
     groups: Groups = 1
     activation: Activation = "relu"
     batch_norm: bool = True
+    bias: bool = False  # also beside batch norm, where it does nothing but count
+    order: Order = "norm_first"
+
+    def canonical(self, in_shape: Shape) -> Self:
+        same = super().canonical(in_shape)
+        if self.batch_norm and self.activation != "none":
+            return same
+        return same.replaced(bias=self.bias and self.batch_norm, order="norm_first")
 
     def lower(self, graph: Graph, x: str) -> str:
         return graph.conv(
             x, "conv", self.channels, self.kernel, self.stride, self.groups, self.padding, self.activation,
-            self.batch_norm,
+            self.batch_norm, self.bias or not self.batch_norm, self.order,
         )  # fmt: skip
 
 

@@ -6,10 +6,11 @@ Two 1x1 convolutions squeeze (to a half and a quarter of the input here, by defa
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, Self
 
 from dse.blocks.base import Block, Channels, Ratio
-from dse.network import Activation, Graph, Shape
+from dse.network import Activation, Graph, Order, Shape
 
 
 class Sqnxt(Block):
@@ -19,24 +20,32 @@ class Sqnxt(Block):
     channels: Channels
     squeeze: Ratio = 0.5
     activation: Activation = "relu"
+    bias: bool = False  # of the convolutions, where it does nothing but count: batch norm has one
+    order: Order = "norm_first"
     residual: bool = True
 
     def canonical(self, in_shape: Shape) -> Self:
-        return self.replaced(squeeze=self._first(in_shape[-1]) / in_shape[-1])
+        order = self.order if self.activation != "none" else "norm_first"
+        return self.replaced(squeeze=self._first(in_shape[-1]) / in_shape[-1], order=order)
+
+    def inner_channels(self, in_channels: int) -> int | None:
+        return self._first(in_channels)
 
     def _first(self, in_channels: int) -> int:
         return max(2, round(in_channels * self.squeeze))
 
     def lower(self, graph: Graph, x: str) -> str:
-        act = self.activation
+        act, conv = self.activation, partial(graph.conv, bias=self.bias, order=self.order)
         first = self._first(graph.channels(x))
-        y = graph.conv(x, "squeeze_1", first, stride=self.stride, activation=act)
-        y = graph.conv(y, "squeeze_2", max(1, first // 2), activation=act)
-        y = graph.conv(y, "conv_1x3", first, (1, 3), activation=act)
-        y = graph.conv(y, "conv_3x1", first, (3, 1), activation=act)
+        y = conv(x, "squeeze_1", first, stride=self.stride, activation=act)
+        y = conv(y, "squeeze_2", max(1, first // 2), activation=act)
+        y = conv(y, "conv_1x3", first, (1, 3), activation=act)
+        y = conv(y, "conv_3x1", first, (3, 1), activation=act)
         if not self.residual:
-            return graph.conv(y, "expand", self.channels, activation=act)
-        y = graph.conv(y, "expand", self.channels)
+            return conv(y, "expand", self.channels, activation=act)
+        # With batch norm last, what is added has been activated too, as it has everywhere else in the block.
+        added = act if self.order == "activation_first" else "none"
+        y = conv(y, "expand", self.channels, activation=added)
         if not self.keeps_shape(graph.shapes[x], self.channels):
-            x = graph.conv(x, "shortcut", self.channels, stride=self.stride)
+            x = conv(x, "shortcut", self.channels, stride=self.stride, activation=added)
         return graph.activate(graph.add(x, y), f"out_{act}", act)

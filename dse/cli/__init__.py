@@ -19,6 +19,8 @@ COMMANDS = {
     "plot": "Draw the Pareto front of a run.",
     "export": "Write int8 TFLite bundles of trials.",
     "cost": "Show what a model file, a candidate or a space costs.",
+    "show": "Show a network as the table that papers print.",
+    "table": "Show what a space costs on a grid, such as its widths.",
     "screen": "Look at a whole space before anything is trained.",
     "reproduce": "Hold published figures of reference networks against ours.",
     "check": "Check spaces, tasks and boards.",

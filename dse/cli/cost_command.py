@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.cost.latency import RUNTIMES
+from dse.cost.latency import FAMILY, RUNTIMES
 from dse.errors import DseError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from dse.cost.verdict import Verdict
 
 RANDOM_CANDIDATES = 500
-MAX_CANDIDATE_CHARACTERS = 1 << 20
 Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 
 
@@ -26,7 +25,9 @@ Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 @click.argument("what")
 @click.option("--board", "boards", multiple=True, help="Does it fit this board? May be given several times.")
 @click.option(
-    "--runtime", type=click.Choice(list(RUNTIMES)), help="Whose latency is shown first. [default: the board's]"
+    "--runtime",
+    type=click.Choice([*RUNTIMES, *FAMILY]),
+    help="Whose memory must fit, and whose latency is shown first. [default: the board's]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of a table.")
 def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bool) -> None:
@@ -95,15 +96,9 @@ def _model(
 
 
 def _candidate(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
-    from dse.candidate import Candidate
-    from dse.errors import FileError
+    from dse.candidate import load_candidate
 
-    try:
-        with Path(what).open(encoding="utf-8") as file:
-            text = file.read(MAX_CANDIDATE_CHARACTERS)
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(what, None, "", f"cannot be read: {error}") from None
-    candidate = Candidate.from_json(text)
+    candidate = load_candidate(Path(what))
     _show_candidate(f"candidate {candidate.id}", candidate, boards, runtime, as_json)
 
 
@@ -156,6 +151,10 @@ def _show(
     click.echo(f"peak:  {report.peak_operator}, while these are alive:")
     for writer, size in report.peak_tensors:
         click.echo(f"       {bytes_text(size):>10}  {writer}")
+    click.echo(
+        f"in place: {bytes_text(report.inplace_bytes)} with depthwise convolutions in place, "
+        f"{bytes_text(report.fused_bytes)} with each bottleneck as one operation (TFLM's head: {head})"
+    )
     click.echo(f"flash: {bytes_text(report.flash_bytes)}")
     for verdict in verdicts:
         for line in lines_of(verdict):
@@ -168,7 +167,7 @@ def lines_of(verdict: Verdict) -> list[str]:
 
     parts = []
     for name, left in verdict.left.items():
-        what = name.removesuffix("_bytes")
+        what = {"inplace_bytes": "memory in place"}.get(name, name.removesuffix("_bytes"))
         parts.append(f"{what} {bytes_text(abs(left))} {'left' if left >= 0 else 'too much'}")
     lines = [f"{verdict.board.name}: {'fits' if verdict.fits else 'does not fit'}: {', '.join(parts)}"]
     if verdict.latencies:
@@ -187,18 +186,13 @@ def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -
     import numpy as np
 
     from dse.cost import Budget
-    from dse.references import load_reference
+    from dse.references import load_network, only_network
     from dse.screening import Screening
-    from dse.space import list_references, load_space
 
-    if name in {path.stem for path in list_references()}:
-        reference = load_reference(name)
-        _show_candidate(f"{name}: {reference.space.about}", reference.candidate(), boards, runtime, as_json)
-        return
-    space = load_space(name)
+    space = load_network(name)
     if not space.domains:
-        candidate = space.sample(np.random.default_rng(0))[1]
-        _show_candidate(f"{space.name}, candidate {candidate.id}", candidate, boards, runtime, as_json)
+        title = f"{space.name}: {space.about}" if space.about else space.name
+        _show_candidate(title, only_network(space), boards, runtime, as_json)
         return
     costs = [cost for cost in Screening(space).costs(RANDOM_CANDIDATES) if cost]
     if not costs:
@@ -206,7 +200,8 @@ def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -
     names = ("params", "macs", "arena_bytes", "flash_bytes")
     ranges = {key: [int(v) for v in np.percentile([getattr(c, key) for c in costs], [0, 50, 100])] for key in names}
     share = {
-        board.name: sum(Budget.of_board(board).excess(cost) <= 0 for cost in costs) / len(costs) for board in boards
+        board.name: sum(Budget.of_board(board, runtime or "").excess(cost) <= 0 for cost in costs) / len(costs)
+        for board in boards
     }
     if as_json:
         keys = ("smallest", "median", "largest")

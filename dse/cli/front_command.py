@@ -48,12 +48,13 @@ def print_front(run: Path, boards: list[Board], as_json: bool) -> None:
     whose: list[Board | None] = [*boards] or [None]
     for board in whose:
         records = on_board(summary.records, board) if board else summary.records
-        rows = front_data(records, summary.objectives, run.name).front
+        objectives = _objectives(summary.objectives, board)
+        rows = front_data(records, objectives, run.name).front
         if board:
             rows = [{"board": board.name, **row, "latency_ms": _latency(row, board, records)} for row in rows]
         bodies += rows
         if not as_json:
-            _print_table(run, summary.objectives, rows, board)
+            _print_table(run, objectives, rows, board)
     if as_json:
         click.echo(json.dumps(bodies, indent=2))
         return
@@ -79,23 +80,34 @@ def _latency(row: dict[str, Any], board: Board, records: list[TrialRecord]) -> d
     return latency
 
 
+def _objectives(objectives: list[str], board: Board | None) -> list[str]:
+    """Those of the run; where a board's engine has no arena, the memory that it has."""
+    from dse.cost.budget import memory_of
+
+    memory = memory_of(board.runtime if board else "")
+    return [memory if name == "arena_bytes" else name for name in objectives]
+
+
 def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], board: Board | None) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from dse.cost.budget import memory_of
     from dse.units import bytes_text, count_text, milliseconds_text
 
     where = f"{run} on {board.name}" if board else str(run)
     table = Table(title=escape(f"Pareto front of {where}: {', '.join(objectives)}"), title_justify="left")
-    for name in ("trial", "id", "accuracy", "float", "params", "MACs", "arena", "flash"):
+    memory = memory_of(board.runtime if board else "")
+    title = {"arena_bytes": "arena", "inplace_bytes": "in place"}[memory]
+    for name in ("trial", "id", "accuracy", "float", "params", "MACs", title, "flash"):
         table.add_column(name, justify="left" if name == "id" else "right", no_wrap=True)
     if board:
         table.add_column(f"latency ({board.runtime})", justify="right", no_wrap=True)
     for row in rows:
         cells = [
             str(row["trial"]), row["id"], f"{row['accuracy']:.2%}", f"{row['accuracy_float']:.2%}",
-            count_text(row["params"]), count_text(row["macs"]), bytes_text(row["arena_bytes"]),
+            count_text(row["params"]), count_text(row["macs"]), bytes_text(row[memory]),
             bytes_text(row["flash_bytes"]),
         ]  # fmt: skip
         if board:

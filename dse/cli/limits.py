@@ -12,7 +12,7 @@ from dse.errors import DseError
 OPTIONS = (
     ("max_params", "Most parameters, such as 200k."),
     ("max_macs", "Most multiply-accumulates, such as 10M."),
-    ("max_memory", "Largest arena, such as 128KiB."),
+    ("max_memory", "Largest arena, such as 128KiB; on a board without one, most memory."),
     ("max_flash", "Largest model file, such as 500kB."),
 )
 NAMES = dict(zip((name for name, _ in OPTIONS), ("params", "macs", "arena_bytes", "flash_bytes"), strict=True))

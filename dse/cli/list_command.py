@@ -20,7 +20,7 @@ def command(kind: str | None) -> None:
         if not kind:
             click.echo(f"{one}:")
         for name, text in entries(one):
-            click.echo(f"  {name:18} {text}")
+            click.echo(f"  {name:20} {text}")
 
 
 def entries(kind: str) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import click
 
@@ -20,15 +21,14 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     Example:
       dse reproduce mobilenet_v1 mobilenet_v2
     """
-    from dse.references import load_reference, reproduce
-    from dse.space import list_references
+    from dse.references import KINDS, reproduce
 
-    chosen = dict.fromkeys(names or [path.stem for path in list_references()])
-    rows = [row for name in chosen for row in reproduce(load_reference(name))]
+    rows = list(reproduce(names))
     if as_json:
         click.echo(json.dumps([row.to_dict() for row in rows], indent=2))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("network", "source", "quantity")
@@ -36,6 +36,9 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     for row in rows:
-        table.add_row(row.network, row.source, row.quantity, row.published, row.ours, row.verdict)
+        cells = (row.network, row.source, row.quantity, row.published, row.ours, row.verdict)
+        table.add_row(*map(escape, cells))
     console = Console()
     (console if console.is_terminal else Console(width=160)).print(table)
+    counts = Counter(row.kind for row in rows)
+    click.echo(f"{len(rows)} figures: " + ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]))

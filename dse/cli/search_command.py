@@ -33,7 +33,7 @@ from dse.errors import DseError
     help="Trials to train, earlier ones of the run included.",
 )
 @click.option("--timeout", help="Start no trial after this time: 30m, 1h30m, 90 (seconds).")
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs per trial, instead of the task's.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs per trial, instead of the space's or the task's.")
 @click.option(
     "--workers",
     type=click.IntRange(min=0, max=256),
@@ -103,9 +103,7 @@ def command(
     if the_task.dataset == FOLDER_OF_IMAGES and not data and Path(task).is_dir():
         data = task
     if epochs is not None and "epochs" in the_space.tree.get("training", {}):
-        raise DseError(
-            f"space {the_space.name} says itself how many epochs: leave out --epochs, or its training.epochs"
-        )
+        the_space = the_space.at(**{"training.epochs": epochs})
     limits = parse_limits(given_limits, bool(the_boards))
     settings = Settings(
         space=the_space,

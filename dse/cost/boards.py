@@ -43,7 +43,7 @@ class Board(BaseModel):
     sram_reserved_bytes: Figure
     flash_bytes: Figure
     flash_reserved_bytes: Figure
-    runtime: Literal["tflm", "tflm-cmsis-nn", "linux"]
+    runtime: Literal["tflm", "tflm-cmsis-nn", "tinyengine", "linux"]
     # Both or neither: energy is their product with the latency, and only a sourced figure is given.
     supply_volts: Amount | None = None
     active_milliamps: Amount | None = None
@@ -61,7 +61,7 @@ class Board(BaseModel):
 
     @property
     def arena_bytes(self) -> int:
-        """SRAM that a model's tensor arena may use."""
+        """SRAM that a model's tensor arena may use, or what stands for it with a runtime that has none."""
         return self.sram_bytes.value - self.sram_reserved_bytes.value
 
     @property

@@ -11,6 +11,15 @@ from dse.cost.boards import Board
 NO_BOARD = "any board"
 
 
+def memory_of(runtime: str) -> str:
+    """The cost that a board's memory limits with a runtime.
+
+    >>> memory_of("tinyengine"), memory_of("tflm")
+    ('inplace_bytes', 'arena_bytes')
+    """
+    return "inplace_bytes" if runtime == "tinyengine" else "arena_bytes"
+
+
 class Cost(Protocol):
     """What a budget limits."""
 
@@ -22,6 +31,8 @@ class Cost(Protocol):
     def arena_bytes(self) -> int: ...
     @property
     def flash_bytes(self) -> int: ...
+    @property
+    def inplace_bytes(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +43,20 @@ class Budget:
     macs: int | None = None
     arena_bytes: int | None = None
     flash_bytes: int | None = None
+    inplace_bytes: int | None = None
 
     @classmethod
-    def of_board(cls, board: Board, **limits: int | None) -> Budget:
-        """What the board allows, and the user's own limits where they are stricter."""
-        given = {"arena_bytes": board.arena_bytes, "flash_bytes": board.model_bytes}
+    def of_board(cls, board: Board, runtime: str = "", **limits: int | None) -> Budget:
+        """What the board allows, and the user's own limits where they are stricter.
+
+        `arena_bytes` among them limits the memory, so whatever takes it with the runtime: the board's, or one named.
+        """
+        memory = memory_of(runtime or board.runtime)
+        given = {memory: board.arena_bytes, "flash_bytes": board.model_bytes}
         for name, limit in limits.items():
             if limit is not None:
-                given[name] = min(limit, given.get(name, limit))
+                limited = memory if name == "arena_bytes" else name
+                given[limited] = min(limit, given.get(limited, limit))
         return cls(**given)
 
     def limits(self) -> dict[str, int]:
@@ -72,7 +89,7 @@ class Budgets:
     @classmethod
     def of_boards(cls, boards: Iterable[Board], **limits: int | None) -> Budgets:
         """The budget of every board under the user's own limits; of the limits alone when there is no board."""
-        found = {board.name: Budget.of_board(board, **limits) for board in boards}
+        found = {board.name: Budget.of_board(board, board.runtime, **limits) for board in boards}
         return cls(found or {NO_BOARD: Budget(**limits)})
 
     def nearest(self, cost: Cost) -> str:

@@ -14,6 +14,7 @@ from dse.cost.arrange import arranged
 from dse.cost.flash import flash_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.graph import OperatorGraph
+from dse.cost.inplace import engine_memory, engine_parts
 from dse.cost.lowering import lower
 from dse.cost.macs import UNCOUNTED, kernel_tensors
 from dse.cost.memory import arena_bytes, greedy_offsets, head_of, lifetimes, peak
@@ -36,6 +37,8 @@ class CostReport:
     arena_tail_bytes_host: int  # on the x86-64 build, whose pointers are 8 bytes
     arena_starting_bytes: int  # the whole arena while TFLM prepares operators and plans memory
     flash_bytes: int
+    inplace_bytes: int  # of an engine without an interpreter whose depthwise convolutions work in place; `inplace`
+    fused_bytes: int  # of one that computes every bottleneck as one operation besides
     peak_operator: str  # the operator during which most bytes are alive
     peak_tensors: tuple[tuple[str, int], ...]  # what is alive then, by the operator that wrote it, in bytes
     plan: str  # greedy: as TFLM finds it; offline: as the file says
@@ -76,6 +79,7 @@ def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> Co
     worst = peak(tensors)
     writers = {index: operator.kind for operator in graph.operators for index in operator.outputs}
     work = graph_work(graph)
+    engine = engine_memory([engine_parts(graph)])
 
     def called(index: int) -> str:
         if index >= len(graph.tensors):
@@ -94,6 +98,8 @@ def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> Co
         arena_tail_bytes_host=tail_bytes(graph, HOST),
         arena_starting_bytes=starting_bytes(tail_parts(graph), len(tensors), MICROCONTROLLER),
         flash_bytes=flash,
+        inplace_bytes=engine.inplace_bytes,
+        fused_bytes=engine.fused_bytes,
         peak_operator=called(running.outputs[0]),
         peak_tensors=tuple((called(index), sizes[index]) for index in worst.tensors),
         plan="offline" if graph.offline else "greedy",

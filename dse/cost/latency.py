@@ -21,6 +21,7 @@ RUNTIMES = {
     "tflm-cmsis-nn": "TFLM, or another runtime, with the kernels of CMSIS-NN",
     "vendor": "an optimised engine: STM32Cube.AI, Plumerai, HALE, TinyEngine, ESP-NN",
 }
+FAMILY = {"tinyengine": "vendor"}  # runtimes of which only the family was fitted
 # Measured over predicted on boards left out of the fit. It held 80 % of the held-out measurements of every core, the
 # worst core (Cortex-M4) setting the width. `python -m tests.latency_check` prints them; a test fits and compares. The
 # widths differ because the families do: "vendor" holds engines of three years, "tflm-cmsis-nn" an old TFLM that took
@@ -42,6 +43,15 @@ class LatencyRange:
         return f"{milliseconds_text(self.low_ms)} to {milliseconds_text(self.high_ms)} ({self.runtime})"
 
 
+def family(runtime: str) -> str:
+    """The runtime of RUNTIMES as which one was measured; itself where there is no other.
+
+    >>> family("tinyengine"), family("tflm")
+    ('vendor', 'tflm')
+    """
+    return FAMILY.get(runtime, runtime)
+
+
 def latency_range(work: Work, core: str, clock_mhz: float, runtime: str) -> LatencyRange | None:
     """Milliseconds of one inference, from low to high; None where no measurement supports it (`describe` says why).
 
@@ -54,6 +64,7 @@ def latency_range(work: Work, core: str, clock_mhz: float, runtime: str) -> Late
     >>> latency_range(Work(conv_macs=5_000_000), "cortex-a72", 1800, "linux") is None
     True
     """
+    runtime = family(runtime)
     if runtime not in RUNTIMES:
         return None
     cycles = published_fit().cycles(work, core, runtime)
@@ -75,6 +86,7 @@ def describe(core: str, runtime: str) -> str:
     >>> describe("cortex-a72", "linux")
     "no latency: runtime 'linux' was not measured; measured: tflm, tflm-cmsis-nn, vendor"
     """
+    runtime = family(runtime)
     if runtime not in RUNTIMES:
         return f"no latency: runtime {runtime!r} was not measured; measured: {', '.join(RUNTIMES)}"
     fit = published_fit()

@@ -1,12 +1,15 @@
 """A network on paper as the graph that the TFLite converter makes of it, tensor by tensor. TensorFlow is not needed.
 
-Batch norm is folded into the convolution before it; relu and relu6 are fused into the operator that feeds them;
-dropout is gone, and so is a flattening before a fully connected layer. hswish is one HARD_SWISH; hard_sigmoid becomes
-a fused relu6 (its +3 is folded into the bias) and a MUL; mish, in the sigmoid form that dse trains, is MUL, ADD,
-LOGISTIC, MUL; a channel shuffle is RESHAPE, TRANSPOSE, RESHAPE. Constants of one value stand in the file once.
+Batch norm is folded into the convolution before it, and behind an activation becomes MUL, ADD; relu and relu6 are
+fused into the operator that feeds them; dropout is gone, and so is the flattening of a single pixel. hswish is one
+HARD_SWISH; hard_sigmoid becomes a fused relu6 (its +3 is folded into the bias) and a MUL; mish, in the sigmoid form
+that dse trains, is MUL, ADD, LOGISTIC, MUL; a channel shuffle is RESHAPE, TRANSPOSE, RESHAPE. Constants of one value
+stand in the file once.
 """
 
 from __future__ import annotations
+
+import math
 
 from dse.cost.graph import Operator, OperatorGraph, Tensor
 from dse.network import (
@@ -96,6 +99,7 @@ class _Lowering:
         self.operators: list[_Named] = []
         self.tensors: dict[str, Tensor] = {}
         self.tensor: dict[str, str] = {}  # layer name -> the tensor that holds its values
+        self.layers = {layer.name: layer for layer in network}
         self.shapes = {layer.name: layer.shape for layer in network}
         self.uses: dict[str, int] = {}
         for layer in network:
@@ -117,6 +121,14 @@ class _Lowering:
                 self._kernel("DEPTHWISE_CONV_2D", layer, (1, *layer.kernel, channels), channels)
             case Dense():
                 self._kernel("FULLY_CONNECTED", layer, (channels, source[-1]), channels)
+            case BatchNorm() if not isinstance(self.layers[layer.inputs[0]], Conv2D | DepthwiseConv2D | Dense):
+                # Behind an activation there is nothing to fold it into: a factor and an offset for every channel.
+                factor = self._add(layer.name + "/factor" + WEIGHTS, "INT8", (channels,), True)
+                offset = self._add(layer.name + "/offset" + WEIGHTS, "INT8", (channels,), True)
+                scaled = self._emit("MUL", layer, (*self._inputs(layer), factor), "/scaled")
+                self._emit("ADD", layer, (scaled, offset))
+            case Flatten() if math.prod(source[:2]) > 1:
+                self._reshape(layer, (1, channels), "")
             case BatchNorm() | Dropout() | Flatten():
                 self.tensor[layer.name] = self.tensor[layer.inputs[0]]
             case GlobalAvgPool() if source[:2] == (1, 1) and len(layer.shape) == 3:

@@ -2,8 +2,8 @@
 
 A block takes one tensor and gives one, so what it costs depends on its own values and the shape of its input only, and
 the network is cut between any two blocks. Parameters, MACs, operators and bytes of flash add up; the bytes alive at the
-worst are the largest of the blocks'; for the plan the lifetimes stand behind one another. The result is that of
-`estimate` on the whole network: a test compares them.
+worst are the largest of the blocks', in place too; for the plan the lifetimes stand behind one another. The result is
+that of `estimate` on the whole network: a test compares them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dse.cost.arrange import better_plan
 from dse.cost.flash import file_bytes, operator_bytes, tensor_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.graph import Tensor, renumbered
+from dse.cost.inplace import EngineParts, engine_memory, engine_parts
 from dse.cost.lowering import is_shared, lower
 from dse.cost.memory import BEFORE, Lifetime, arena_bytes, greedy_offsets, head_of, lifetimes, peak
 from dse.cost.order import better_order
@@ -35,6 +36,8 @@ class SectionCost(NamedTuple):
     arena_tail_bytes: int
     arena_starting_bytes: int
     flash_bytes: int
+    inplace_bytes: int
+    fused_bytes: int
     work: Work
 
     @property
@@ -61,6 +64,7 @@ class Section:
     scratch: tuple[tuple[int, int], ...]  # bytes and step of every scratch buffer
     input_bytes: int
     input_last: int  # the last step that reads its input
+    engine: EngineParts
 
 
 def block_section(block: Block, shape: Shape) -> Section:
@@ -78,8 +82,10 @@ def head_section(head: Head, shape: Shape, classes: int) -> Section:
 
 
 def _section(network: Network) -> Section:
-    lowered = lower(network)
-    graph, _ = renumbered(lowered, better_order(lowered))
+    graph = lower(network)
+    order = better_order(graph)
+    if order != list(range(len(order))):  # else its tensors have their numbers already
+        graph, _ = renumbered(graph, order)
     alive = lifetimes(graph)
     source = next(t for t in alive if t.tensor in graph.inputs)
     num_tensors = len(graph.tensors)
@@ -103,6 +109,7 @@ def _section(network: Network) -> Section:
         scratch=tuple((t.num_bytes, t.first) for t in alive if t.tensor >= num_tensors),
         input_bytes=source.num_bytes,
         input_last=source.last,
+        engine=engine_parts(graph),
     )
 
 
@@ -133,6 +140,7 @@ def together(sections: Sequence[Section]) -> SectionCost:
         tail_of(tail, MICROCONTROLLER, (1,), (1,)),
         starting_bytes(tail, len(tensors), MICROCONTROLLER),
         round(flash),
+        *engine_memory([section.engine for section in sections]),
         sum((section.work for section in sections), Work()),
     )
 

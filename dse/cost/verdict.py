@@ -9,7 +9,7 @@ from dse.cost.boards import Board
 from dse.cost.budget import Budget
 from dse.cost.energy import EnergyRange, energy_range
 from dse.cost.estimate import CostReport
-from dse.cost.latency import RUNTIMES, LatencyRange, board_latency, describe
+from dse.cost.latency import RUNTIMES, LatencyRange, board_latency, describe, family
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,14 @@ class Verdict:
 
     cost: CostReport
     board: Board
-    left: dict[str, int]  # bytes of arena and flash that are left; negative where it does not fit
+    left: dict[str, int]  # bytes of memory and flash that are left; negative where it does not fit
     latencies: dict[str, LatencyRange]  # by runtime, the board's own (or the one asked for) first; empty for no data
     basis: str  # what stands behind the first latency, or why there is none
     energy: EnergyRange | None
 
     @property
     def fits(self) -> bool:
-        """Whether arena and flash suffice."""
+        """Whether memory and flash suffice."""
         return min(self.left.values()) >= 0
 
     @property
@@ -50,8 +50,8 @@ class Verdict:
 
 def judge(cost: CostReport, board: Board, runtime: str = "") -> Verdict:
     """The verdict on a board, with its own runtime unless another is named."""
-    limits = Budget.of_board(board).limits()
-    runtime = runtime or board.runtime
+    limits = Budget.of_board(board, runtime).limits()
+    runtime = family(runtime or board.runtime)
     found = {}
     for name in dict.fromkeys((runtime, *RUNTIMES)):
         if latency := board_latency(cost.work, board, name):

@@ -16,8 +16,9 @@ import pytest
 
 from dse.build import build_model
 from dse.candidate import Candidate
-from dse.convert import as_converted
+from dse.convert import as_converted, to_float_file
 from dse.cost import estimate, estimate_graph
+from dse.cost.flash import float_file_bytes
 from dse.cost.graph import OperatorGraph, renumbered
 from dse.cost.lowering import lower
 from dse.cost.memory import aligned, lifetimes
@@ -25,15 +26,19 @@ from dse.cost.order import better_order
 from dse.cost.tail import HOST, starting_bytes, tail_bytes, tail_parts
 from dse.errors import NetworkError
 from dse.network import GlobalAvgPool
+from dse.references import load_reference
 from dse.rewrite import for_device
 from dse.runtimes import run_litert, run_tflm
-from dse.space import load_space, parse_space
+from dse.space import list_references, load_space, parse_space
 from dse.tflite_file import check_deployable, read_tflite
 from tests.conftest import PUBLISHED_MODELS, only_candidate, with_plausible_weights
 from tests.tflm import allocations, head_bytes
 
 QUICK, SLOW = 10, 320
 FLASH_ERROR, MEDIAN_FLASH_ERROR = 0.03, 0.01
+FLOAT_FILE_ERROR = 0.021
+REFERENCES = [path.stem for path in list_references()]
+SMALL_REFERENCES = ("cmv3", "mlperf_resnet8")
 
 
 def wide_candidates(count: int, seed: int = 7) -> Iterator[Candidate]:
@@ -143,6 +148,17 @@ def test_prediction_and_file_of_many(capsys: pytest.CaptureFixture[str]) -> None
             f"\n{len(errors)} candidates: 0 bytes of error in head and tail; file size off by at most {max(errors):.2%}, "
             f"median {statistics.median(errors):.3%}"
         )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in SMALL_REFERENCES else pytest.param(name, marks=pytest.mark.slow) for name in REFERENCES],
+)
+def test_float_file(name: str) -> None:
+    keras.backend.clear_session()
+    network = load_reference(name).candidate().network
+    model = with_plausible_weights(build_model(network, for_conversion=True))
+    assert float_file_bytes(network) == pytest.approx(len(to_float_file(model)), rel=FLOAT_FILE_ERROR)
 
 
 def test_published_models() -> None:

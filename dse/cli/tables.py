@@ -1,0 +1,40 @@
+"""Tables of the command line: for a person on the terminal, or as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+WIDTH_OFF_TERMINAL = 120
+
+
+def echo_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    texts: Sequence[str] = (),
+    total: bool = False,
+) -> None:
+    """Prints a table; the columns named in `texts` are flush left, the others right. `total`: the last row is one."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title) or None, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column in texts else "right")
+    for index, row in enumerate(rows):
+        if total and index == len(rows) - 1:
+            table.add_section()
+        table.add_row(*map(escape, row))
+    console = Console()
+    (console if console.is_terminal else Console(width=WIDTH_OFF_TERMINAL)).print(table)
+
+
+def echo_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str] = ()) -> None:
+    """Prints the same as Markdown."""
+    rule = ["---" if column in texts else "---:" for column in columns]
+    for row in (columns, rule, *rows):
+        click.echo(f"| {' | '.join(row)} |")

@@ -1,0 +1,127 @@
+"""A space on a grid: one network for every combination of some of its values, with what each costs.
+
+The values of `width` and `resolution` that were published come with a reference network; those of a value that the
+space leaves open are its domain; any other place of a space can be given values too.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from dse.candidate import Candidate
+from dse.cost import CostReport, estimate
+from dse.domains import FloatRange
+from dse.errors import DseError, ImpossibleError, NetworkError, did_you_mean
+from dse.published import Figure, load_figures, scalar
+from dse.references import only_network, published_name, reference_at
+from dse.space import REFERENCE_KEY, Space
+from dse.strict_yaml import path_text
+
+MAX_POINTS = 1000
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One network of a grid, or why there is none."""
+
+    values: dict[str, Any]  # by their place in the space
+    candidate: Candidate | None
+    cost: CostReport | None
+    problem: str = ""
+
+
+def parse_axes(space: Space, texts: Iterable[str]) -> dict[str, list[Any]]:
+    """Places of a space with their values, from texts such as 'width' and 'width=0.5,1.0'. Raises DseError."""
+    axes: dict[str, list[Any]] = {}
+    for text in texts:
+        place, values = _axis(space, text)
+        if place in axes:
+            raise DseError(f"--grid {text}: {place} has been given values already; put all of them into one --grid")
+        axes[place] = values
+    return axes
+
+
+def _axis(space: Space, text: str) -> tuple[str, list[Any]]:
+    name, given, values = text.partition("=")
+    place = plain(name)
+    if not place or (given and not all(part.strip() for part in values.split(","))):
+        raise DseError(f"--grid {text}: expected KEY or KEY=a,b,c, as in --grid width=0.5,1.0")
+    if place.split(".")[0] == REFERENCE_KEY:
+        raise DseError(f"--grid {text}: {REFERENCE_KEY} is about the network, and no value of it")
+    if given:
+        return place, [scalar(value.strip()) for value in values.split(",")]
+    facts = space.facts
+    published: dict[str, list[Any]] = {"width": facts.widths, "resolution": facts.resolutions} if facts else {}
+    if published.get(place):
+        return place, published[place]
+    domain = space.domains.get(dotted(place))
+    if domain is None or isinstance(domain, FloatRange):
+        known = [place for place in published if published[place]] + list(space.domains)
+        raise DseError(
+            f"--grid {text}: no values are known there{did_you_mean(dotted(place), known)} "
+            f"give some, as in --grid {text}=0.5,1.0"
+        )
+    return place, list(islice(domain.values(), MAX_POINTS + 1))
+
+
+def plain(place: str) -> str:
+    """A place with points only.
+
+    >>> plain("stages[0].kernel"), plain("stages.0.kernel")
+    ('stages.0.kernel', 'stages.0.kernel')
+    """
+    return re.sub(r"\[(\d+)\]", r".\1", place.strip())
+
+
+def dotted(place: str) -> str:
+    """A plain place as a space names its open values.
+
+    >>> dotted("stages.0.kernel"), dotted("width")
+    ('stages[0].kernel', 'width')
+    """
+    return path_text(tuple(int(part) if part.isdecimal() else part for part in place.split(".")))
+
+
+def open_text(space: Space, shown: int = 4) -> str:
+    """What a space leaves open, as a part of a sentence."""
+    names = list(space.domains)
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return f"{', '.join(names[:shown])}{more} {'are' if len(names) > 1 else 'is'} open"
+
+
+def grid(space: Space, axes: dict[str, list[Any]]) -> list[GridPoint]:
+    """A network for every combination, or why there is none. Raises DseError.
+
+    What is refused: too many combinations, values that no network can have, and values of the space that stay open.
+    """
+    count = math.prod(len(values) for values in axes.values())
+    if count > MAX_POINTS:
+        raise DseError(f"the grid has {count:,} points, expected at most {MAX_POINTS:,}")
+    points = []
+    for combination in itertools.product(*axes.values()):
+        values = dict(zip(axes, combination, strict=True))
+        try:
+            here = space.at(**values)
+            if here.domains:
+                raise DseError(f"{space.name}: {open_text(here)}; give each a --grid, or fix it in a copy of the space")
+            candidate = only_network(here)
+            points.append(GridPoint(values, candidate, estimate(candidate.network)))
+        except (ImpossibleError, NetworkError) as error:
+            points.append(GridPoint(values, None, None, str(error)))
+    return points
+
+
+def accuracies(space: Space) -> dict[str, dict[str, Figure]]:
+    """What was published of the networks of a reference: accuracies by the network's architecture and their kind."""
+    name = published_name(space)
+    found: dict[str, dict[str, Figure]] = {}
+    for figure in load_figures():
+        if figure.network == name and figure.quantity.startswith("accuracy"):
+            found.setdefault(reference_at(name, figure.at).architecture, {})[figure.quantity] = figure
+    return found
