@@ -22,7 +22,7 @@ from dse.errors import FileError, UnknownNameError
 from dse.resources import shipped_folder
 from dse.strict_yaml import complaint
 
-FILE = "search_spaces/reference/published.csv"
+FOLDER, FILE = "search_spaces", "reference/published.csv"
 UNITS = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "%": 0.01}
 PRINTED = re.compile(r"([\d,]+)(?:\.(\d+))?\s*([kKMG%]?)(?:B|[smWJx]|ms)?")
 # What takes more than counting, and why.
@@ -74,7 +74,7 @@ class Figure(BaseModel):
 @cache
 def load_figures() -> tuple[Figure, ...]:
     """Every published figure, in the order of the table. Raises FileError."""
-    path = shipped_folder("search_spaces") / "reference" / "published.csv"
+    path = shipped_folder(FOLDER) / FILE
     figures = []
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
@@ -84,7 +84,7 @@ def load_figures() -> tuple[Figure, ...]:
             except ValidationError as error:
                 first = error.errors()[0]
                 raise FileError(
-                    FILE, reader.line_num, ".".join(map(str, first["loc"])), complaint(Figure, first)
+                    f"{FOLDER}/{FILE}", reader.line_num, ".".join(map(str, first["loc"])), complaint(Figure, first)
                 ) from None
     return tuple(figures)
 

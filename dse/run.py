@@ -278,7 +278,7 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
         "settings": {
             "space": settings.space.name,
             "space_sha256": settings.space.digest,
-            "task": settings.task.model_dump(mode="json"),
+            "task": settings.task.model_dump(mode="json") | {"training": settings.task.training.to_dict()},
             "boards": [board.name for board in settings.boards],
             "limits": settings.budgets.limits(),
             "explorer": settings.explorer,

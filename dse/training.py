@@ -25,7 +25,7 @@ class Training(BaseModel):
     augment: Literal["none", "flip", "flip_crop"] = "flip_crop"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data. Settings that came later are left out at their defaults, so that they do not change old ids."""
+        """Plain data. Settings that came later are left out at their defaults: ids and settings of old runs stay."""
         later = {"residual_gamma"}
         values = self.model_dump()
         return {name: value for name, value in values.items() if name not in later or value != _default(name)}

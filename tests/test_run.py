@@ -9,13 +9,14 @@ import pytest
 
 from dse import run, workers
 from dse.cost import Budgets, estimate, load_board
+from dse.datasets import load_data
 from dse.errors import NothingFitsError, RunError, UnknownNameError
 from dse.explorer_names import EXPLORERS
 from dse.explorers import make_explorer
 from dse.feasible import find_nearest
 from dse.files import locked
 from dse.record import TrialRecord
-from dse.run import Settings, search
+from dse.run import Settings, _description, search
 from dse.run_folder import load_summary, model_folder, read_run, run_boards
 from dse.space import Defaults, parse_space
 from dse.study import Study
@@ -362,3 +363,16 @@ def test_infeasible_is_no_part_of_optunas_front(tmp_path: Path) -> None:
     study.tell_complete(good.number, {"accuracy": 0.5, "params": 100.0}, {"params": -0.1})
     study.tell_infeasible(bad.number, {"params": 1.0}, {"params": 0.3}, "params too many")
     assert [trial.number for trial in study.study.best_trials] == [good.number]
+
+
+def test_a_run_of_an_earlier_version_can_go_on(tmp_path: Path) -> None:
+    """What the committed run says of its task is what would be asked for now."""
+    task, written = (
+        load_task("cifar10"),
+        read_run(Path(__file__).parent.parent / "results" / "cifar10-mixed-nano33ble")["settings"]["task"],
+    )
+    asked = _description(dataclasses.replace(settings(tmp_path), task=task), load_data(task, "sample"))["settings"][
+        "task"
+    ]
+    assert set(asked) == set(written)
+    assert set(asked["training"]) == set(written["training"])
