@@ -1,20 +1,25 @@
-"""Explorers propose candidates into the study of a run.
+"""Explorers propose candidates into the study of a run, several of them in turn by their share.
 
-Optuna's samplers are asked through the study. `random` draws by itself: it looks at up to `SCREENED` candidates
-without writing anything down and proposes the first that fits, so a tight budget costs it nothing.
+Each knows every trial of the study, whoever proposed it, and nothing else: a restart changes nothing. Optuna's
+samplers are asked through the study. NNI's tuners are told anew each time, with one number per trial (`scalar`).
+`random` and `grid` look for themselves, without writing anything down, and propose the first candidate that fits, so a
+tight budget costs them nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from dse.candidate import Candidate
-from dse.errors import NetworkError, UnknownNameError
-from dse.explorer_names import EXPLORERS
-from dse.space import Defaults, Space
+from dse.domains import Domain, FloatRange
+from dse.errors import NetworkError, RunError
+from dse.record import TrialRecord
+from dse.scalar import draw_weights, rewards
+from dse.space import Assignment, Defaults, Space, Value
 from dse.study import Proposal, Study
 
 SCREENED = 1000
@@ -24,7 +29,7 @@ Fits = Callable[[Candidate], bool]
 
 @dataclass
 class Explorer:
-    """Proposes trials of one kind; everything it knows is in the study."""
+    """Proposes trials of one kind."""
 
     name: str
     study: Study
@@ -33,11 +38,47 @@ class Explorer:
     seed: int
     fits: Fits
 
-    def propose(self) -> Proposal:
-        """A new trial in the study."""
-        if self.name != "random":
-            return self.study.ask(self.name, self.seed, self.space, self.defaults)
-        rng = np.random.default_rng((self.seed, len(self.study.records())))
+    def propose(self) -> Proposal | None:
+        """A new trial in the study; None when there is nothing left to propose."""
+        assignment = self.choose(self.study.records())
+        return self.study.enqueue(self.name, assignment, self.space, self.defaults) if assignment else None
+
+    def choose(self, records: list[TrialRecord]) -> Assignment | None:
+        """Values for what the space leaves open, after these trials; None when all have been proposed."""
+        raise NotImplementedError
+
+
+class OptunaExplorer(Explorer):
+    """One of Optuna's samplers, which reads the study itself."""
+
+    def propose(self) -> Proposal | None:
+        return self.study.ask(self.name, self.seed, self.space, self.defaults)
+
+
+class NniExplorer(Explorer):
+    """One of NNI's tuners."""
+
+    def choose(self, records: list[TrialRecord]) -> Assignment | None:
+        from dse.nni_tuners import suggest  # NNI takes a second to import
+
+        ended = [record for record in records if record.outcome != "running"]
+        seed = _seed(self.seed, len(records))
+        weights = draw_weights(np.random.default_rng(seed), len(self.study.objectives))
+        past = zip((record.params for record in ended), rewards(ended, self.study.objectives, weights), strict=True)
+        known = {_key(record.params) for record in records}
+
+        def is_new(values: Assignment) -> bool:
+            return _key(asked_for(self.space, self.defaults, values)) not in known
+
+        found = suggest(self.name.partition(":")[2], self.space.domains, list(past), seed, is_new)
+        return asked_for(self.space, self.defaults, found) if found else None
+
+
+class RandomExplorer(Explorer):
+    """Uniform draws, of which the first that fits is proposed."""
+
+    def choose(self, records: list[TrialRecord]) -> Assignment | None:
+        rng = np.random.default_rng((self.seed, len(records)))
         for _ in range(SCREENED):
             try:
                 assignment, candidate = self.space.sample(rng, self.defaults)
@@ -45,11 +86,104 @@ class Explorer:
                 continue
             if self.fits(candidate):
                 break
-        return self.study.enqueue(self.name, assignment, self.space, self.defaults)
+        return assignment
+
+
+class GridExplorer(Explorer):
+    """Every candidate that fits, in the order of the space's file, the last value changing fastest."""
+
+    def choose(self, records: list[TrialRecord]) -> Assignment | None:
+        known = {record.id for record in records}
+        for assignment in self._ways():
+            try:
+                candidate = self.space.from_assignment(assignment, self.defaults)
+            except NetworkError:
+                continue
+            if candidate.id not in known and self.fits(candidate):
+                return assignment
+        return None
+
+    def _ways(self) -> Iterator[dict[str, Value]]:
+        """Every way through the open values; those of families that were not chosen are not gone through."""
+        for path, domain in self.space.domains.items():
+            if isinstance(domain, FloatRange):
+                raise RunError(f"grid: {path} is a real range, expected choices and whole numbers only")
+        way: list[int] = []  # the index of each value, in the order in which they are asked for
+        while True:
+            step = _Way(way)
+            with suppress(NetworkError):
+                self.space.candidate(step.choose, self.defaults)
+                yield step.assignment
+            way = [*way, *[0] * len(step.counts)][: len(step.counts)]
+            while way and way[-1] + 1 == step.counts[len(way) - 1]:
+                way.pop()
+            if not way:
+                return
+            way[-1] += 1
+
+
+class _Way:
+    """Answers with the values at given indices, and the first of each that comes after them."""
+
+    def __init__(self, indices: list[int]) -> None:
+        self.indices = indices
+        self.counts: list[int] = []  # of the values that each may take
+        self.assignment: dict[str, Value] = {}
+
+    def choose(self, path: str, domain: Domain) -> Value:
+        """The value of the next choice."""
+        values: list[Value] = list(domain.values())
+        place = len(self.counts)
+        self.counts.append(len(values))
+        self.assignment[path] = values[self.indices[place] if place < len(self.indices) else 0]
+        return self.assignment[path]
+
+
+class Explorers:
+    """Several explorers on one study; each proposes by its share, whatever the others do."""
+
+    def __init__(self, shares: Mapping[str, float], make: Callable[[str], Explorer]) -> None:
+        self._shares = dict(shares)
+        self._explorers = {name: make(name) for name in shares}
+
+    def propose(self, records: list[TrialRecord]) -> Proposal | None:
+        """A new trial of whoever is most behind its share; None when none has anything left to propose."""
+        counts = dict.fromkeys(self._explorers, 0)
+        for record in records:
+            if record.explorer in counts:
+                counts[record.explorer] += 1
+        while self._explorers:
+            total = 1 + sum(counts[name] for name in self._explorers)
+            name = max(self._explorers, key=lambda name: self._shares[name] * total - counts[name])
+            if proposal := self._explorers[name].propose():
+                return proposal
+            del self._explorers[name]
+        return None
 
 
 def make_explorer(name: str, study: Study, space: Space, defaults: Defaults, seed: int, fits: Fits) -> Explorer:
-    """The explorer of that name. Raises UnknownNameError."""
-    if name not in EXPLORERS:
-        raise UnknownNameError("explorer", name, EXPLORERS)
-    return Explorer(name, study, space, defaults, seed, fits)
+    """The explorer of a name in `EXPLORERS`."""
+    kinds = {"optuna": OptunaExplorer, "nni": NniExplorer, "random": RandomExplorer, "grid": GridExplorer}
+    return kinds[name.partition(":")[0]](name, study, space, defaults, seed, fits)
+
+
+def asked_for(space: Space, defaults: Defaults, values: Assignment) -> dict[str, Value]:
+    """Of values for everything that a space leaves open, those that the candidate of them is made of."""
+    asked: dict[str, Value] = {}
+
+    def choose(path: str, domain: Domain) -> Value:
+        asked[path] = values[path]
+        return values[path]
+
+    with suppress(NetworkError):  # the study will say so
+        space.candidate(choose, defaults)
+    return asked
+
+
+def _key(assignment: Assignment) -> frozenset[tuple[str, Value]]:
+    return frozenset(assignment.items())
+
+
+def _seed(seed: int, number: int) -> int:
+    """Another seed for every proposal, the same after a restart."""
+    return int(np.random.default_rng((seed, number)).integers(2**31))

@@ -28,6 +28,7 @@ class TrialRecord:
     reason: str = ""
     seconds: float = 0.0
     params: dict[str, Any] = field(default_factory=dict)
+    violations: dict[str, float] = field(default_factory=dict)  # by how much each limit is broken; negative for room
 
     @property
     def id(self) -> str:

@@ -13,14 +13,16 @@ import shutil
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from dse.cost import Board, Budget, Budgets, CostReport, estimate
 from dse.datasets import Data, load_data
 from dse.errors import NothingFitsError
-from dse.explorers import Explorer, make_explorer
+from dse.explorer_names import DEFAULT
+from dse.explorers import Explorers, make_explorer
 from dse.feasible import Nearest, find_nearest
 from dse.files import locked, write_atomic
 from dse.frames import trials_frame
@@ -45,7 +47,7 @@ class Settings:
     boards: tuple[Board, ...]
     budgets: Budgets
     folder: Path
-    explorer: str = "optuna:nsga2"
+    explorers: Mapping[str, float] = field(default_factory=lambda: {DEFAULT: 1.0})  # share of the proposals, by name
     trials: int = 20
     timeout: float | None = None  # seconds, after which no new trial starts
     epochs: int | None = None
@@ -90,9 +92,12 @@ class _Loop:
         # With few trials a small generation, so that the explorer learns from the first ones.
         population = max(6, min(32, settings.trials // 4))
         self.study = Study.in_folder(settings.folder, list(settings.task.objectives), population)
-        self.explorer: Explorer = make_explorer(
-            settings.explorer, self.study, settings.space, defaults, settings.seed,
-            lambda candidate: not settings.budgets.exceeded_by(estimate(candidate.network)),
+        self.explorers = Explorers(
+            settings.explorers,
+            lambda name: make_explorer(
+                name, self.study, settings.space, defaults, settings.seed,
+                lambda candidate: not settings.budgets.exceeded_by(estimate(candidate.network)),
+            ),
         )  # fmt: skip
         self.costs: dict[int, CostReport] = {}
         self.twins: dict[int, list[int]] = {}  # trial in training -> later trials of the same candidate
@@ -149,8 +154,9 @@ class _Loop:
                     f"the last {UNPRODUCTIVE} proposals were all known or too large: the space seems exhausted"
                 )
                 return False
-            else:
-                self._propose(pool)
+            elif not self._propose(pool):
+                self._say_once("the explorers have nothing left to propose")
+                return False
         return True
 
     def _say_once(self, text: str) -> None:
@@ -158,14 +164,18 @@ class _Loop:
             self.said.add(text)
             self.face.note(text)
 
-    def _propose(self, pool: Pool) -> None:
-        proposal = self.explorer.propose()
+    def _propose(self, pool: Pool) -> bool:
+        """A new trial, which may be trained; False when there is none."""
+        proposal = self.explorers.propose(self.study.records())
+        if proposal is None:
+            return False
         if proposal.candidate is None:
             self.study.tell_infeasible(proposal.number, {}, {}, f"no network: {proposal.problem}")
             self._ended(proposal.number)
             self.unproductive += 1
         else:
             self._admit(pool, self.study.records()[proposal.number])
+        return True
 
     def _admit(self, pool: Pool, record: TrialRecord) -> None:
         """Trains the candidate of a trial, unless it is too large, or known, or is being trained already."""
@@ -272,6 +282,12 @@ def nothing_fits(settings: Settings, nearest: Nearest) -> str:
     return "\n".join(lines)
 
 
+def _explorers_text(shares: Mapping[str, float]) -> str:
+    """The explorers as a person names them; one of them by its name only, as runs always did."""
+    even = len(set(shares.values())) == 1
+    return ", ".join(name if even else f"{name}={share:g}" for name, share in shares.items())
+
+
 def _description(settings: Settings, data: Data) -> dict[str, Any]:
     """Everything that a run is made of. Under `settings` stands what may not change when it goes on."""
     return {
@@ -281,7 +297,7 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
             "task": settings.task.model_dump(mode="json") | {"training": settings.task.training.to_dict()},
             "boards": [board.name for board in settings.boards],
             "limits": settings.budgets.limits(),
-            "explorer": settings.explorer,
+            "explorer": _explorers_text(settings.explorers),
             "epochs": settings.epochs,
             "seed": settings.seed,
             "data_sha256": data.digest,

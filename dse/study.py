@@ -7,6 +7,7 @@ so every sampler that knows constraints learns by how much it was off.
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator
@@ -96,8 +97,18 @@ class Study:
             match explorer:
                 case "optuna:nsga2":
                     sampler = optuna.samplers.NSGAIISampler(population_size=self.population, seed=seed)
+                case "optuna:nsga3":
+                    sampler = optuna.samplers.NSGAIIISampler(population_size=self.population, seed=seed)
                 case "optuna:tpe":
                     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.population)
+                case "optuna:gp":
+                    if not importlib.util.find_spec("torch"):
+                        raise RunError("optuna:gp needs the package torch, which is not installed: pip install torch")
+                    sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=self.population)
+                case "optuna:qmc":
+                    sampler = optuna.samplers.QMCSampler(seed=seed, warn_independent_sampling=False)
+                case "optuna:random":
+                    sampler = optuna.samplers.RandomSampler(seed=seed)
                 case _:
                     raise AssertionError(f"{explorer} is not one of Optuna's")
             self._samplers[explorer] = sampler
@@ -194,6 +205,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         reason=ending.get("reason", ""),
         seconds=float(ending.get("seconds", 0.0)),
         params=dict(trial.params),
+        violations=dict(trial.constraints),
     )
 
 

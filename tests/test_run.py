@@ -10,8 +10,7 @@ import pytest
 from dse import run, workers
 from dse.cost import Budgets, estimate, load_board
 from dse.datasets import load_data
-from dse.errors import NothingFitsError, RunError, UnknownNameError
-from dse.explorer_names import EXPLORERS
+from dse.errors import NothingFitsError, RunError
 from dse.explorers import make_explorer
 from dse.feasible import find_nearest
 from dse.files import locked
@@ -68,10 +67,10 @@ def settings(folder: Path, **changes) -> Settings:  # type: ignore[no-untyped-de
     return dataclasses.replace(base, **({"trials": 3, "epochs": 1, "data": "sample"} | changes))
 
 
-@pytest.mark.parametrize("explorer", EXPLORERS)
+@pytest.mark.parametrize("explorer", ["optuna:nsga2", "nni:tpe", "random"])
 def test_a_search_leaves_a_run(explorer: str, tmp_path: Path) -> None:
     watcher = Watcher()
-    summary = search(settings(tmp_path / "run", explorer=explorer), watcher)
+    summary = search(settings(tmp_path / "run", explorers={explorer: 1.0}), watcher)
     assert summary.count("complete") == 3
     assert summary.front()
     assert watcher.epochs
@@ -105,7 +104,7 @@ def test_repeated_candidates_take_the_recorded_values(tmp_path: Path, monkeypatc
     """The space has 12 candidates: asked for 100, the search trains each once and says that it is exhausted."""
     monkeypatch.setattr(run, "UNPRODUCTIVE", 60)
     watcher = Watcher()
-    summary = search(settings(tmp_path, trials=100, explorer="random", task=quick_task()), watcher)
+    summary = search(settings(tmp_path, trials=100, explorers={"random": 1.0}, task=quick_task()), watcher)
     complete = {record.id: record for record in summary.records if record.outcome == "complete"}
     assert len(complete) == summary.count("complete") == 12
     repeated = [record for record in summary.records if record.outcome == "repeated"]
@@ -157,7 +156,7 @@ def test_a_search_for_two_boards_trains_what_fits_one_of_them(tmp_path: Path) ->
 
 def test_random_screens_before_it_proposes(tmp_path: Path) -> None:
     watcher = Watcher()
-    search(settings(tmp_path, budgets=Budgets.of_boards([], params=900), explorer="random"), watcher)
+    search(settings(tmp_path, budgets=Budgets.of_boards([], params=900), explorers={"random": 1.0}), watcher)
     assert not [record for record in watcher.records if record.outcome == "infeasible"]
 
 
@@ -185,7 +184,7 @@ def test_the_nearest_candidate_is_the_smallest() -> None:
     [
         ({"seed": 1}, "seed"),
         ({"epochs": 2}, "epochs"),
-        ({"explorer": "random"}, "explorer"),
+        ({"explorers": {"random": 1.0}}, "explorer"),
         (
             {"budgets": Budgets.of_boards([load_board("nano33ble")], params=5000)},
             "limits.nano33ble.params: None, now 5000",
@@ -321,39 +320,6 @@ def test_a_timeout_starts_nothing_new(tmp_path: Path) -> None:
     summary = search(settings(tmp_path, trials=50, timeout=0.0), watcher)
     assert summary.count("complete") == 0
     assert watcher.notes == ["the time is over: no new trial starts"]
-
-
-def test_an_unknown_explorer_names_the_nearest(tmp_path: Path) -> None:
-    space = parse_space(TINY, "tiny.yaml")
-    with pytest.raises(UnknownNameError, match="did you mean 'optuna:tpe'"):
-        make_explorer("optuna:tpee", Study.in_folder(tmp_path, ["accuracy"]), space, Defaults(), 0, lambda c: True)
-
-
-@pytest.mark.parametrize("explorer", EXPLORERS)
-def test_explorers_stay_in_the_space_and_follow_their_seed(explorer: str, tmp_path: Path) -> None:
-    space = parse_space(TINY, "tiny.yaml")
-
-    def ids(folder: str, seed: int) -> list[str]:
-        (tmp_path / folder).mkdir()
-        study = Study.in_folder(tmp_path / folder, ["accuracy", "params"], population=4)
-        proposer = make_explorer(explorer, study, space, Defaults(), seed, lambda candidate: True)
-        found = []
-        for index in range(8):
-            proposal = proposer.propose()
-            assert proposal.candidate is not None
-            assert space.from_assignment(study.records()[proposal.number].params).id == proposal.candidate.id
-            found.append(proposal.candidate.id)
-            values = {"accuracy": 0.1 * index, "params": 10.0 * index}
-            if index % 3 == 0:
-                study.tell_infeasible(proposal.number, values, {"params": 0.5}, "params 5 > 1")
-            elif index % 3 == 1:
-                study.tell_failed(proposal.number, "no reason")
-            else:
-                study.tell_complete(proposal.number, values, {"params": -0.5})
-        return found
-
-    assert ids("a", 1) == ids("b", 1)
-    assert ids("c", 2) != ids("d", 3)
 
 
 def test_infeasible_is_no_part_of_optunas_front(tmp_path: Path) -> None:

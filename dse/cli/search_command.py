@@ -24,7 +24,13 @@ from dse.errors import DseError
 @click.option(
     "--data", help="Where the images are: a folder, or 'sample'. Default: what 'dse data get' left, else the sample."
 )
-@click.option("--explorer", default="optuna:nsga2", show_default=True, help="Who proposes (dse list explorers).")
+@click.option(
+    "--explorer",
+    "explorers",
+    multiple=True,
+    help="Who proposes (dse list explorers); several propose in turn, or by share, as in nni:tpe=0.3. "
+    "[default: optuna:nsga2]",
+)
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
@@ -62,7 +68,7 @@ def command(
     boards: tuple[str, ...],
     task: str,
     data: str | None,
-    explorer: str,
+    explorers: tuple[str, ...],
     trials: int,
     timeout: str | None,
     epochs: int | None,
@@ -89,15 +95,13 @@ def command(
     """
     from dse.cli.progress import make_face
     from dse.cost import Budgets, load_boards
-    from dse.errors import UnknownNameError
-    from dse.explorer_names import EXPLORERS
+    from dse.explorer_names import parse_explorers
     from dse.run import Settings, search
     from dse.space import load_space
     from dse.tasks import FOLDER_OF_IMAGES, load_task
     from dse.units import parse_duration
 
-    if explorer not in EXPLORERS:
-        raise UnknownNameError("explorer", explorer, EXPLORERS)
+    shares = parse_explorers(explorers)
     the_space, the_task = load_space(space), load_task(task)
     the_boards = tuple(load_boards(boards))
     if the_task.dataset == FOLDER_OF_IMAGES and not data and Path(task).is_dir():
@@ -111,7 +115,7 @@ def command(
         boards=the_boards,
         budgets=Budgets.of_boards(the_boards, **limits),
         folder=out or Path("results") / "-".join([the_space.name, *(board.name for board in the_boards)]),
-        explorer=explorer,
+        explorers=shares,
         trials=trials,
         timeout=parse_duration(timeout) if timeout else None,
         epochs=epochs,

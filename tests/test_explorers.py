@@ -1,0 +1,218 @@
+"""One contract that every explorer keeps, and what is special about some of them."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dse.errors import DseError, RunError, UnknownNameError
+from dse.explorer_names import EXPLORERS, parse_explorers
+from dse.explorers import Explorer, Explorers, make_explorer
+from dse.record import TrialRecord
+from dse.scalar import AUGMENTATION, HOPELESS, INFEASIBLE, draw_weights, rewards
+from dse.space import Defaults, Space, load_space, parse_space
+from dse.study import Proposal, Study
+
+OBJECTIVES = ["accuracy", "params"]
+SMALL = """
+space: small
+stem: {block: conv, channels: 8, stride: 4}
+stages:
+  - block:
+      choice:
+        - conv: {channels: {choice: [8, 16, 64]}, kernel: {choice: [1, 3]}}
+        - bneck: {channels: {int: [8, 16], step: 8}, expansion: {choice: [2, 3]}}
+    stride: 2
+  - {block: separable, channels: {choice: [8, 16]}}
+"""
+REAL = SMALL + "training: {learning_rate: {log: [1e-4, 1e-1]}}\n"
+COUNT = (3 * 2 + 2 * 2) * 2  # candidates of SMALL
+
+NAMES = [
+    pytest.param(
+        name, marks=pytest.mark.skipif(name == "optuna:gp" and not importlib.util.find_spec("torch"), reason="no torch")
+    )
+    for name in EXPLORERS
+]
+
+
+def space_for(name: str) -> Space:
+    return parse_space(SMALL if name == "grid" else REAL, "small.yaml")
+
+
+def explorer(name: str, folder: Path, seed: int = 0) -> Explorer:
+    folder.mkdir(exist_ok=True)
+    study = Study.in_folder(folder, OBJECTIVES, population=4)
+    return make_explorer(name, study, space_for(name), Defaults(), seed, lambda candidate: True)
+
+
+def end(study: Study, proposal: Proposal) -> None:
+    """A trial ends well, breaks a limit or fails, by its number."""
+    index = proposal.number
+    values = {"accuracy": 0.1 + 0.01 * index, "params": 10.0 * index}
+    if index % 3 == 0:
+        study.tell_infeasible(index, values, {"params": 0.5}, "params 5 > 1")
+    elif index % 3 == 1:
+        study.tell_failed(index, "no reason")
+    else:
+        study.tell_complete(index, values, {"params": -0.5})
+
+
+def proposed(one: Explorer, count: int) -> list[str]:
+    found = []
+    for _ in range(count):
+        proposal = one.propose()
+        assert proposal
+        assert proposal.candidate
+        found.append(proposal.candidate.id)
+        end(one.study, proposal)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+class TestContract:
+    def test_it_stays_in_the_space(self, name: str, tmp_path: Path) -> None:
+        one = explorer(name, tmp_path)
+        for number, candidate in enumerate(proposed(one, 12)):
+            record = one.study.records()[number]
+            assert record.explorer == name
+            assert one.space.from_assignment(record.params).id == candidate
+
+    def test_it_follows_its_seed(self, name: str, tmp_path: Path) -> None:
+        ids = {folder: proposed(explorer(name, tmp_path / folder, seed), 10) for folder, seed in (("a", 1), ("b", 1))}
+        assert ids["a"] == ids["b"]
+        if name not in ("grid", "nni:gridsearch"):  # which have no chance in them
+            assert ids["a"] != proposed(explorer(name, tmp_path / "c", 2), 10)
+
+    def test_it_goes_on_after_a_restart(self, name: str, tmp_path: Path) -> None:
+        """Another process on the same study proposes something, and does not begin anew."""
+        first = proposed(explorer(name, tmp_path), 6)
+        later = proposed(explorer(name, tmp_path), 6)
+        assert first != later
+        if name in ("grid", "nni:gridsearch"):
+            assert not set(first) & set(later)
+
+    def test_it_knows_the_trials_of_others(self, name: str, tmp_path: Path) -> None:
+        """Also such as have no candidate, or are still running."""
+        other = explorer("random", tmp_path)
+        proposed(other, 7)
+        other.propose()  # left running
+        mine = proposed(explorer(name, tmp_path), 6)
+        if name == "grid":
+            assert not set(mine) & {record.id for record in other.study.records()[:8]}
+        assert len(other.study.records()) == 14
+
+
+def test_several_take_turns_by_their_share(tmp_path: Path) -> None:
+    study = Study.in_folder(tmp_path, OBJECTIVES)
+    space = parse_space(REAL, "small.yaml")
+    shares = parse_explorers(["nni:evolution=0.5", "random", "nni:tpe"])
+
+    def turns() -> Explorers:
+        return Explorers(shares, lambda name: make_explorer(name, study, space, Defaults(), 0, lambda candidate: True))
+
+    several = turns()
+    for number in range(20):
+        if number == 10:
+            several = turns()  # a restart changes nothing
+        proposal = several.propose(study.records())
+        assert proposal
+        end(study, proposal)
+    names = [record.explorer for record in study.records()]
+    assert [names.count(name) for name in shares] == [10, 5, 5]
+    assert all(names[i : i + 4].count("nni:evolution") == 2 for i in range(0, 20, 4))
+
+
+def test_a_grid_proposes_every_candidate_once_and_then_nothing(tmp_path: Path) -> None:
+    one = explorer("grid", tmp_path)
+    assert len(set(proposed(one, COUNT))) == COUNT == one.space.size()
+    assert one.propose() is None
+    study = one.study
+    again = Explorers({"grid": 0.5, "random": 0.5}, lambda name: explorer(name, tmp_path))
+    proposal = again.propose(study.records())
+    assert proposal  # of the other one
+    assert study.records()[proposal.number].explorer == "random"
+
+
+def test_a_grid_passes_over_what_does_not_fit(tmp_path: Path) -> None:
+    study = Study.in_folder(tmp_path, OBJECTIVES)
+    small = make_explorer(
+        "grid", study, space_for("grid"), Defaults(), 0, lambda candidate: candidate.blocks[1].kind == "bneck"
+    )
+    assert len(set(proposed(small, 2 * 2 * 2))) == 8
+    assert small.propose() is None
+
+
+def test_a_grid_needs_countable_values(tmp_path: Path) -> None:
+    study = Study.in_folder(tmp_path, OBJECTIVES)
+    endless = make_explorer("grid", study, parse_space(REAL, "r.yaml"), Defaults(), 0, lambda candidate: True)
+    with pytest.raises(RunError, match="training.learning_rate is a real range"):
+        endless.propose()
+
+
+def test_a_tuner_learns_what_is_better(tmp_path: Path) -> None:
+    """With one kernel good and the other bad, most of the later proposals have the good one."""
+    space = load_space("squeezenet.yaml")
+    for name in ("nni:tpe", "nni:evolution"):
+        (tmp_path / name).mkdir()
+        study = Study.in_folder(tmp_path / name, ["accuracy"])
+        one = make_explorer(name, study, space, Defaults(), 0, lambda candidate: True)
+        hits = []
+        for _ in range(70):
+            proposal = one.propose()
+            assert proposal
+            params = study.records()[proposal.number].params
+            hits.append(params["width"] == 0.5)
+            study.tell_complete(proposal.number, {"accuracy": 0.9 if hits[-1] else 0.1}, {})
+        assert np.mean(hits[40:]) > 2 * 0.2, name  # one of five values
+
+
+def test_rewards_by_hand() -> None:
+    def record(number: int, outcome: str, values: dict[str, float], broken: float = 0.0) -> TrialRecord:
+        return TrialRecord(number, outcome, "random", None, values, violations={"params": broken})  # type: ignore[arg-type]
+
+    records = [
+        record(0, "complete", {"accuracy": 0.8, "params": 300.0}),
+        record(1, "complete", {"accuracy": 0.4, "params": 100.0}),
+        record(2, "repeated", {"accuracy": 0.6, "params": 200.0}),
+        record(3, "infeasible", {"accuracy": 0.0, "params": 900.0}, broken=1.0),
+        record(4, "infeasible", {"accuracy": 0.0, "params": 9000.0}, broken=3.0),
+        record(5, "failed", {}),
+        record(6, "infeasible", {}),  # no network at all
+    ]
+    found = rewards(records, OBJECTIVES, np.array([0.75, 0.25]))
+    best, worst, middle = found[:3]
+    assert best == pytest.approx(-(0.25 + AUGMENTATION * 0.25))
+    assert worst == pytest.approx(-(0.75 + AUGMENTATION * 0.75))
+    assert middle == pytest.approx(-(0.375 + AUGMENTATION * 0.5))
+    assert found[3:] == pytest.approx([-3.0, -3.5, HOPELESS, HOPELESS])
+    assert min(found[:3]) > INFEASIBLE > found[3]
+    assert rewards([], OBJECTIVES, np.array([0.5, 0.5])) == []
+    assert draw_weights(np.random.default_rng(0), 4).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["optuna:tpee"], "did you mean 'optuna:tpe'"),
+        (["nni:tpe=0"], "expected a share above 0"),
+        (["nni:tpe=half"], "expected a share above 0"),
+        (["nni:tpe", "nni:tpe=0.5"], "named twice"),
+        (["nni:tpe=0.5", "random=0.6"], "add up to 1.1, expected 1"),
+        (["nni:tpe=1", "random"], "expected less than 1"),
+        (["nni:tpe=0.5"], "add up to 0.5, expected 1"),
+    ],
+)
+def test_what_is_no_share(texts: list[str], message: str) -> None:
+    with pytest.raises((DseError, UnknownNameError), match=message):
+        parse_explorers(texts)
+
+
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
+    if importlib.util.find_spec("torch"):
+        pytest.skip("torch is there")
+    with pytest.raises(RunError, match="optuna:gp needs the package torch"):
+        explorer("optuna:gp", tmp_path).propose()
