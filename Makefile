@@ -36,8 +36,9 @@ demo: $(READY) ## the main job on the bundled images, in ten minutes at most
 		--explorer random --trials 14 --epochs 12 --timeout 5m --out demo
 	@echo "look at demo/plots/front.html; the bundles are in demo/bundles/"
 
-bench: $(READY) ## how fast spaces are sampled and costed
+bench: $(READY) ## how fast spaces are costed, and what a driver does per trial by explorer
 	$(BIN)/python -m tests.bench_screening
+	$(BIN)/python -W ignore -m tests.bench_explorers
 
 lock: ## requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock

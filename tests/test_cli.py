@@ -58,7 +58,7 @@ def test_the_readme_and_the_help_know_the_same_options() -> None:
         (["search", "--space", "cmv3", "--board", "zx81"], "unknown board 'zx81'; known: bluebox2, frdm-k64f", 2),
         (["search", "--space", "cmv3", "--board", "nano33bel"], "did you mean 'nano33ble'?", 2),
         (["search", "--space", "cmv3"], "give a --board (dse list boards), or a limit such as --max-memory", 2),
-        (["search", "--space", "cmv3", "--board", "nano33ble", "--explorer", "optuna:nsga"], "did you mean 'optuna:nsga2'", 2),
+        (["search", "--space", "cmv3", "--board", "nano33ble", "--explorer", "optuna:tpee"], "did you mean 'optuna:tpe'", 2),
         (["search", "--space", "cmv3", "--board", "nano33ble", "--max-params", "many"], "'many' is no amount", 2),
         (["search", "--space", "cmv3", "--board", "nano33ble", "--max-params", "0"], "'0' is no amount", 2),
         (["search", "--space", "cmv3", "--board", "nano33ble", "--out", "/dev/null"], "dse: /dev/null", 2),
