@@ -22,7 +22,8 @@ from nni.algorithms.hpo.evolution_tuner import EvolutionTuner, Individual
 from nni.algorithms.hpo.gp_tuner.gp_tuner import GPTuner
 from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from nni.algorithms.hpo.random_tuner import RandomTuner
-from nni.algorithms.hpo.tpe_tuner import TpeTuner
+from nni.algorithms.hpo.tpe_tuner import Record, TpeTuner
+from nni.common.hpo_utils import format_parameters
 
 from dse.domains import Domain, FloatRange
 from dse.space import Assignment, Value
@@ -58,7 +59,12 @@ def suggest(
 def _tpe(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> Iterator[Encoded]:
     tuner = TpeTuner("maximize", seed=seed, tpe_args={"n_startup_jobs": POPULATION})
     tuner.update_search_space(space)
-    tuner.import_data([{"parameter": values, "value": reward} for values, reward in told])
+    # What its import_data does, but for noting what is known so that it is not proposed again: that takes 6 seconds
+    # at 1,000 trials, and the study knows.
+    tuner.dedup = lambda values: values
+    for values, reward in told:
+        for key, value in format_parameters(values, tuner.space).items():
+            tuner._history[key].append(Record(value, -reward))
     yield dict(tuner.generate_parameters(0))
 
 
