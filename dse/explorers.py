@@ -94,17 +94,13 @@ class GridExplorer(Explorer):
 
     def choose(self, records: list[TrialRecord]) -> Assignment | None:
         known = {record.id for record in records}
-        for assignment in self._ways():
-            try:
-                candidate = self.space.from_assignment(assignment, self.defaults)
-            except NetworkError:
-                continue
+        for assignment, candidate in self._ways():
             if candidate.id not in known and self.fits(candidate):
                 return assignment
         return None
 
-    def _ways(self) -> Iterator[dict[str, Value]]:
-        """Every way through the open values; those of families that were not chosen are not gone through."""
+    def _ways(self) -> Iterator[tuple[Assignment, Candidate]]:
+        """Every way through the open values that leads to a network; those of families not chosen are left alone."""
         for path, domain in self.space.domains.items():
             if isinstance(domain, FloatRange):
                 raise RunError(f"grid: {path} is a real range, expected choices and whole numbers only")
@@ -112,8 +108,8 @@ class GridExplorer(Explorer):
         while True:
             step = _Way(way)
             with suppress(NetworkError):
-                self.space.candidate(step.choose, self.defaults)
-                yield step.assignment
+                candidate = self.space.candidate(step.choose, self.defaults)
+                yield step.assignment, candidate
             way = [*way, *[0] * len(step.counts)][: len(step.counts)]
             while way and way[-1] + 1 == step.counts[len(way) - 1]:
                 way.pop()

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from dse.cost import estimate
 from dse.published import Figure, load_figures, number
-from dse.references import reference_at
-from dse.space import list_references
+from dse.references import reference_at, reference_files
 
 IMAGES: dict[str, tuple[int, int] | None] = {"cifar10": (32, 32), "cifar100": (32, 32), "vww": None}  # None: any
 
@@ -36,7 +35,7 @@ def reference_points(task: str) -> list[ReferencePoint]:
     """Every published accuracy of a task, in the order of the table; empty for a task that nobody published for."""
     if task not in IMAGES:
         return []
-    ours = {path.stem for path in list_references()}
+    ours = reference_files()
     points = []
     for figure in load_figures():
         if figure.task == task and figure.quantity in ("accuracy", "accuracy_int8"):

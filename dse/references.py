@@ -64,9 +64,15 @@ class Row:
         return asdict(self)
 
 
+def reference_files() -> dict[str, Path]:
+    """The shipped files of the reference networks by name."""
+    return {path.stem: path for path in list_references()}
+
+
+@lru_cache(maxsize=64)
 def load_reference(name: str) -> Reference:
     """The reference network of that name. Raises UnknownNameError, FileError."""
-    files = {path.stem: path for path in list_references()}
+    files = reference_files()
     if name not in files:
         raise UnknownNameError("reference network", name, files)
     return Reference(name, load_space(str(files[name])))
@@ -74,10 +80,9 @@ def load_reference(name: str) -> Reference:
 
 def load_network(what: str) -> Space:
     """A reference network by its bare name, else the space that the name or path means, as for `load_space`."""
-    files = {path.stem: path for path in list_references()}
     if what in LITERATURE:
         raise DseError(f"{what} is counted for published tables only, and is no space; dse reproduce {what} has it")
-    return load_space(str(files.get(what, what)))
+    return load_space(str(reference_files().get(what, what)))
 
 
 def only_network(space: Space, **values: Any) -> Candidate:
@@ -93,7 +98,7 @@ def only_network(space: Space, **values: Any) -> Candidate:
 def published_name(space: Space) -> str | None:
     """The reference network whose shipped file this space is; None for any other, and for a changed copy of one."""
     name = Path(space.document.file).stem
-    shipped = {path.stem: path for path in list_references()}
+    shipped = reference_files()
     return name if name in shipped and load(shipped[name]).text == space.document.text else None
 
 
@@ -133,9 +138,4 @@ def network_at(name: str, at: str = "") -> Network:
 @lru_cache(maxsize=1024)
 def reference_at(name: str, at: str = "") -> Candidate:
     """A reference network with other values at some places. Raises UnknownNameError, FileError."""
-    return _reference(name).candidate(**parse_at(at))
-
-
-@lru_cache(maxsize=64)
-def _reference(name: str) -> Reference:
-    return load_reference(name)
+    return load_reference(name).candidate(**parse_at(at))

@@ -131,9 +131,10 @@ def _show(
         for body in [verdict.to_dict() for verdict in verdicts] or [report.to_dict() | {"board": None}]:
             click.echo(json.dumps(name | body))
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from dse.cli.tables import print_table
 
     table = Table("", "kind", "output", title=escape(title), title_justify="left")
     table.add_column("params", justify="right")
@@ -142,8 +143,7 @@ def _show(
         table.add_row(first, kind, shape, f"{params:,}" if params else "", f"{macs:,}" if macs else "")
     table.add_section()
     table.add_row("total", "", "", f"{report.params:,}", f"{report.macs:,}")
-    console = Console()
-    (console if console.is_terminal else Console(width=110)).print(table)
+    print_table(table, 110)
     head, tail, host = map(bytes_text, (report.arena_head_bytes, report.arena_tail_bytes, report.arena_tail_bytes_host))
     click.echo(f"arena: {head} head ({report.plan} plan) + {tail} tail on a 32-bit target ({host} on a 64-bit host)")
     if report.arena_starting_bytes > report.arena_head_bytes + report.arena_tail_bytes:

@@ -89,10 +89,10 @@ def _objectives(objectives: list[str], board: Board | None) -> list[str]:
 
 
 def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], board: Board | None) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from dse.cli.tables import print_table
     from dse.cost.budget import memory_of
     from dse.units import bytes_text, count_text, milliseconds_text
 
@@ -115,7 +115,6 @@ def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], b
             ends = [milliseconds_text(latency[end]) for end in ("low", "high")] if latency else ["unknown"]
             cells.append(" to ".join(ends))
         table.add_row(*cells)
-    console = Console()
-    (console if console.is_terminal else Console(width=130 if board else 110)).print(table)
+    print_table(table, 130 if board else 110)
     if board and not rows:
         click.echo(f"no complete trial fits {board.name}")

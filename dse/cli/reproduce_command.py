@@ -27,9 +27,10 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([row.to_dict() for row in rows], indent=2))
         return
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from dse.cli.tables import print_table
 
     table = Table("network", "source", "quantity")
     for name in ("published", "ours"):
@@ -38,7 +39,6 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     for row in rows:
         cells = (row.network, row.source, row.quantity, row.published, row.ours, row.verdict)
         table.add_row(*map(escape, cells))
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(table)
+    print_table(table, 160)
     counts = Counter(row.kind for row in rows)
     click.echo(f"{len(rows)} figures: " + ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if counts[kind]))

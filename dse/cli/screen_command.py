@@ -96,9 +96,9 @@ def command(
 
 
 def _print(figures: ScreenReport) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from dse.cli.tables import print_table
     from dse.screen_report import PERCENTS
     from dse.units import bytes_text, count_text
 
@@ -111,8 +111,7 @@ def _print(figures: ScreenReport) -> None:
     for name, values in figures.spread.items():
         text = bytes_text if name.endswith("_bytes") else count_text
         table.add_row(name, *(text(value) for value in values))
-    console = Console()
-    (console if console.is_terminal else Console(width=110)).print(table)
+    print_table(table, 110)
     if figures.impossible:
         click.echo(f"{figures.impossible:,} of {figures.count:,} draws describe no network, and are not counted")
     for fit in figures.fits:

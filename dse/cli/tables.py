@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WIDTH_OFF_TERMINAL = 120
 
@@ -18,7 +22,6 @@ def echo_table(
     total: bool = False,
 ) -> None:
     """Prints a table; the columns named in `texts` are flush left, the others right. `total`: the last row is one."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -29,8 +32,15 @@ def echo_table(
         if total and index == len(rows) - 1:
             table.add_section()
         table.add_row(*map(escape, row))
+    print_table(table)
+
+
+def print_table(table: Table, width: int = WIDTH_OFF_TERMINAL) -> None:
+    """Prints a table as wide as the terminal, or as `width` where there is none."""
+    from rich.console import Console
+
     console = Console()
-    (console if console.is_terminal else Console(width=WIDTH_OFF_TERMINAL)).print(table)
+    (console if console.is_terminal else Console(width=width)).print(table)
 
 
 def echo_markdown(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: Sequence[str] = ()) -> None:
