@@ -29,6 +29,7 @@ class TrialRecord:
     seconds: float = 0.0
     params: dict[str, Any] = field(default_factory=dict)
     violations: dict[str, float] = field(default_factory=dict)  # by how much each limit is broken; negative for room
+    history: dict[str, list[float]] = field(default_factory=dict)  # by epoch, since the last resume
 
     @property
     def id(self) -> str:

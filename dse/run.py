@@ -192,6 +192,7 @@ class _Loop:
             self._ended(record.number)
         elif twin := next((r for r in self.running.values() if r.id == record.id), None):
             self.twins.setdefault(twin.number, []).append(record.number)  # told when that one ends
+            self.face.proposed(record, None)
         else:
             self.unproductive = 0
             self.costs[record.number] = cost

@@ -206,6 +206,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         seconds=float(ending.get("seconds", 0.0)),
         params=dict(trial.params),
         violations=dict(trial.constraints),
+        history={name: list(values) for name, values in ending.get("history", {}).items()},
     )
 
 

@@ -1,0 +1,115 @@
+"""The process around NNI's experiment: `python -m dse.nni_ui.server SPOOL PORT WORKERS NAME`.
+
+It ends, with all that it started, when its standard input is closed: so when the driver ends, however that ends. A
+process of its own, so that nothing that happens to NNI happens to the search.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import select
+import signal
+import site
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import psutil
+
+from dse.nni_ui import spool
+
+if TYPE_CHECKING:
+    from nni.experiment import Experiment
+
+HERE = Path(__file__).parent
+CATCHING_UP = 32  # trials that NNI shows as running beside those that are: it starts new ones every five seconds only
+ATTEMPTS = 5
+
+
+def prepare(folder: Path) -> None:
+    """What the processes of the experiment find in their environment."""
+    # NNI keeps a list of all experiments in the home folder; this one is nobody's to resume.
+    os.environ["PYTHONUSERBASE"] = site.getuserbase()
+    os.environ["HOME"] = str(folder / "home")
+    os.environ["NODE_OPTIONS"] = f'--require "{HERE / "guard.js"}"'
+    os.environ |= {
+        "DSE_NNI_SERVER": str(os.getpid()),
+        "DSE_NNI_PYTHON": sys.executable,
+        "DSE_NNI_SPOOL": str(folder),
+    }
+
+
+def start(folder: Path, port: int, workers: int, name: str) -> Experiment:
+    """The experiment, when it takes trials. On a busy machine NNI's own limits are too tight, so it is tried again."""
+    from nni.experiment import CustomAlgorithmConfig, Experiment, launcher
+
+    launcher._check_rest_server = functools.partial(launcher._check_rest_server, retry=60)
+    for _ in range(ATTEMPTS):
+        experiment = Experiment("local")
+        config = experiment.config
+        config.experiment_name = name
+        config.experiment_working_directory = folder / "experiments"
+        config.search_space = json.loads((folder / spool.SPACE).read_text(encoding="utf-8"))
+        config.trial_command = 'exec "$DSE_NNI_PYTHON" -I -S relay.py "$DSE_NNI_SPOOL"'
+        config.trial_code_directory = HERE
+        config.trial_concurrency = workers + CATCHING_UP
+        config.advisor = CustomAlgorithmConfig(
+            class_name="dse.nni_ui.advisor.Mirror",
+            code_directory=HERE.parent.parent,
+            class_args={"folder": str(folder)},
+        )
+        try:
+            experiment.start(port)
+        finally:
+            atexit.unregister(experiment.stop)  # there is nothing to save
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and experiment.get_status() != "ERROR":
+            if spool.is_marked(folder, spool.READY):
+                return experiment
+            time.sleep(0.2)
+        end_children()
+    raise RuntimeError(f"NNI's experiment did not start in {ATTEMPTS} attempts")
+
+
+def end_children() -> None:
+    """Ends every process that this one started, and theirs."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(children, timeout=5)
+
+
+def main(folder: Path, port: int, workers: int, name: str) -> int:
+    """Runs the experiment until the driver closes the pipe (0) or NNI's manager dies (1)."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    driver = os.fdopen(os.dup(1), "w")  # for the address alone: NNI prints its log there
+    os.dup2(2, 1)
+    prepare(folder)
+    try:
+        experiment = start(folder, port, workers, name)
+        print(f"http://127.0.0.1:{port}", file=driver, flush=True)
+        while experiment._proc.poll() is None:
+            if select.select([sys.stdin], [], [], 0.5)[0] and not os.read(sys.stdin.fileno(), 1024):
+                return 0
+        print("NNI's manager has died", file=driver, flush=True)
+    except Exception as error:
+        print(f"cannot start: {error}", file=driver, flush=True)
+    finally:
+        end_children()
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))

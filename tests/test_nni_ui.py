@@ -1,0 +1,372 @@
+"""NNI's web UI over a run: real searches, the real server, and what is left when processes are killed."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psutil
+import pytest
+
+from dse.domains import Choice, FloatRange, IntRange
+from dse.nni_ui import relay
+from dse.nni_ui.board import search_space
+from dse.nni_ui.face import NniFace
+from dse.record import TrialRecord
+from dse.run import search
+from dse.run_folder import load_summary
+from dse.study import read_study
+from tests.test_run import Watcher, settings
+from tests.test_workers import LOOPBACK, command, listening, standing, start, wait_for
+
+pytestmark = [pytest.mark.ray, pytest.mark.nni]
+STATES = {"complete": "SUCCEEDED", "repeated": "SUCCEEDED", "infeasible": "EARLY_STOPPED", "failed": "FAILED"}
+FOUR = {"optuna:nsga2": 0.25, "optuna:tpe": 0.25, "nni:evolution": 0.25, "nni:tpe": 0.25}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask(port: int, path: str, method: str = "GET", body: str | None = None, **headers: str) -> tuple[int, Any]:
+    """Status and JSON of what the web server says."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        text = response.read().decode()
+    finally:
+        connection.close()
+    with suppress(json.JSONDecodeError):
+        return response.status, json.loads(text)
+    return response.status, text
+
+
+def jobs(port: int) -> dict[int, dict[str, Any]]:
+    """The trials that NNI knows, by their number; none while it starts."""
+    with suppress(OSError, http.client.HTTPException):
+        status, found = ask(port, "/api/v1/nni/trial-jobs")
+        if status == 200 and isinstance(found, list):
+            return {job["sequenceId"]: job for job in found}
+    return {}
+
+
+def intermediates(port: int, job: dict[str, Any]) -> list[dict[str, float]]:
+    found = ask(port, f"/api/v1/nni/metric-data/{job['trialJobId']}?type=PERIODICAL")[1]
+    return [json.loads(json.loads(m["data"])) for m in sorted(found, key=lambda m: m["sequence"])]
+
+
+def all_ended(port: int, count: int) -> bool:
+    known = jobs(port)
+    return len(known) == count and all(job["status"] in STATES.values() for job in known.values())
+
+
+class Looker(Watcher):
+    """In every epoch looks at NNI's trials, and at the listening sockets of all processes."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.port = port
+        self.live: set[int] = set()  # trials that NNI showed as running, with an epoch, while they were trained
+        self.addresses: set[str] = set()
+        self.commands: set[str] = set()
+
+    def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+        super().epoch(number, epoch, epochs, metrics)
+        children = psutil.Process().children(recursive=True)
+        self.addresses |= listening(children)
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                self.commands.add(" ".join(child.cmdline()))
+        for seen, job in jobs(self.port).items():
+            if job["status"] == "RUNNING" and intermediates(self.port, job):
+                self.live.add(seen)
+
+
+def agrees(port: int, job: dict[str, Any], record: TrialRecord) -> None:
+    """Everything that the study knows of a trial is what NNI shows."""
+    assert json.loads(job["hyperParameters"][0])["parameters"] == {"explorer": record.explorer} | record.params
+    failed_again = record.outcome == "repeated" and not record.values
+    assert job["status"] == ("FAILED" if failed_again else STATES[record.outcome])
+    values = {"default": record.values["accuracy"]} | record.values if record.values else {}
+    if job["status"] == "SUCCEEDED":
+        assert json.loads(json.loads(job["finalMetricData"][0]["data"])) == values
+    told = intermediates(port, job)
+    if record.outcome == "infeasible":
+        assert told == ([values] if values else [])
+    else:
+        epochs = [{name: round(value, 4) for name, value in one.items() if name != "default"} for one in told]
+        assert epochs == [
+            dict(zip(record.history, row, strict=True)) for row in zip(*record.history.values(), strict=True)
+        ]
+        assert [one["default"] for one in told] == [one["val_accuracy"] for one in told]
+    log = ask(port, f"/api/v1/nni/trial-file/{job['trialJobId']}/trial.log")[1]
+    assert f"trial {record.number} {record.id}, proposed by {record.explorer}" in log
+    assert record.reason in log
+
+
+def test_two_explorers_of_each_kind_on_two_workers_agree_with_front_and_web_ui(tmp_path: Path) -> None:
+    """One search, live in NNI's web UI: field by field the same trials in the study, in `dse front` and there."""
+    port = free_port()
+    watcher = Looker(port)
+    changes = {"workers": 2, "trials": 9, "epochs": 6, "explorers": FOUR}
+    with NniFace(watcher, port) as face:
+        summary = search(settings(tmp_path / "run", **changes), face)
+        records = summary.records
+        wait_for(lambda: all_ended(port, len(records)))
+        assert summary.count("complete") == 9
+        assert {record.explorer for record in records} == set(FOUR)
+        shown = jobs(port)
+        assert sorted(shown) == [record.number for record in records]
+        for record in records:
+            agrees(port, shown[record.number], record)
+        # Looked at while it ran: epochs were there before trials ended, and nobody listened but on loopback.
+        assert watcher.live
+        for part in ("nni_node", "raylet", "nni --exp_params", "relay.py"):
+            assert any(part in command for command in watcher.commands), part
+        assert watcher.addresses
+        assert watcher.addresses <= LOOPBACK
+        refused_elsewhere(port)
+    assert read_study(tmp_path / "run") == records
+    front = subprocess.run(
+        [sys.executable, "-c", "from dse.cli import main; main()", "front", str(tmp_path / "run"), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    by_number = {record.number: record for record in records}
+    rows = json.loads(front.stdout)["front"]
+    assert [row["trial"] for row in rows] == [record.number for record in summary.front()]
+    for row in rows:
+        assert {name: row[name] for name in by_number[row["trial"]].values if name in row}
+        for name, value in by_number[row["trial"]].values.items():
+            assert row.get(name, value) == value
+    wait_for(lambda: not [child for child in psutil.Process().children(recursive=True) if is_nni(child)], 20)
+
+
+def refused_elsewhere(port: int) -> None:
+    """Another address of this machine does not answer on that port."""
+    others = [
+        address.address
+        for addresses in psutil.net_if_addrs().values()
+        for address in addresses
+        if address.family == socket.AF_INET and not address.address.startswith("127.")
+    ]
+    for other in [*others, "127.0.0.2"]:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((other, port), timeout=5).close()
+
+
+def is_nni(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        line = " ".join(process.cmdline())
+        return process.status() != psutil.STATUS_ZOMBIE and any(
+            part in line for part in ("nni_node", "nni --exp_params", "relay.py", "dse.nni_ui.server")
+        )
+    return False
+
+
+def manager(process: int) -> psutil.Process | None:
+    """NNI's manager among the children of a process."""
+    for child in psutil.Process(process).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "nni_node" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE:
+                return child
+    return None
+
+
+def test_killing_the_manager_a_worker_and_the_driver_loses_nothing(tmp_path: Path) -> None:
+    """One after another; the same command then ends the run, and shows all its trials from the first on."""
+    port = free_port()
+    arguments = command(tmp_path, trials=6, epochs=12, workers=2)
+    for name in FOUR:
+        arguments += ["--explorer", name]
+    arguments += ["--ui", "nni", "--ui-port", str(port)]
+    driver = start(arguments)
+    children: list[psutil.Process] = []
+
+    def waits_for(what: Callable[[], Any]) -> Any:
+        found: list[Any] = []
+
+        def there() -> bool:
+            if driver.poll() is not None:
+                pytest.fail(f"the search ended early: {driver.communicate()[0]}")
+            found.append(what())
+            return bool(found[-1])
+
+        wait_for(there)
+        return found[-1]
+
+    waits_for(lambda: [job for job in jobs(port).values() if job["status"] == "RUNNING"])
+    nni = waits_for(lambda: manager(driver.pid))
+    children = psutil.Process(driver.pid).children(recursive=True)
+    nni.kill()
+    wait_for(lambda: not [child for child in children if is_nni(child)], 30)  # its relays and its server end with it
+
+    def worker() -> psutil.Process | None:
+        for child in psutil.Process(driver.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if "_Worker.perform" in " ".join(child.cmdline()):
+                    return child
+        return None
+
+    waits_for(worker).kill()
+    waits_for(lambda: (now := standing(tmp_path)) is not None and now.count("complete") >= 2)
+    driver.kill()
+    output = driver.communicate()[0]
+    assert "NNI's web UI has ended" in output
+    assert "its worker died" in output
+    before = {r.number: r for r in read_study(tmp_path / "run") if r.outcome == "complete"}
+
+    again = start(arguments)
+    wait_for(lambda: len(jobs(port)) >= len(before) or again.poll() is not None)
+    shown = {number: job["status"] for number, job in jobs(port).items()}
+    output = again.communicate(timeout=300)[0]
+    assert again.returncode == 0, output
+    records = read_study(tmp_path / "run")
+    assert set(before) <= set(shown)
+    assert [record.number for record in records] == list(range(len(records)))
+    assert all(record.outcome in STATES for record in records)
+    complete = [record.id for record in records if record.outcome == "complete"]
+    assert len(complete) == len(set(complete)) == 6
+    for record in before.values():
+        assert records[record.number] == record
+    assert load_summary(tmp_path / "run").count("failed") == 0
+    wait_for(lambda: not [child for child in children if is_nni(child)], 30)
+
+
+@pytest.fixture
+def shown_alone(tmp_path: Path) -> Iterator[tuple[int, list[TrialRecord], Watcher]]:
+    """A small search without Ray, shown on NNI's web UI, and its port."""
+    port, watcher = free_port(), Watcher()
+    with NniFace(watcher, port) as face:
+        run = settings(tmp_path, trials=3, explorers={"optuna:random": 1.0})
+        summary = search(run, face)
+        wait_for(lambda: all_ended(port, len(summary.records)))
+        yield port, summary.records, watcher
+
+
+def test_the_web_ui_answers_its_own_pages_only_and_changes_nothing(
+    shown_alone: tuple[int, list[TrialRecord], Watcher],
+) -> None:
+    port, records, watcher = shown_alone
+    assert watcher.notes == [f"NNI's web UI: http://127.0.0.1:{port}"]
+    path = "/api/v1/nni/trial-jobs"
+    assert ask(port, path, Host=f"localhost:{port}")[0] == 200
+    assert ask(port, path, Host="evil.example")[0] == 403
+    assert ask(port, path, Origin="http://evil.example")[0] == 403
+    assert ask(port, path, "POST", '{"lr": 1}', Origin=f"http://127.0.0.1:{port}")[0] == 403
+    assert ask(port, f"{path}/{jobs(port)[0]['trialJobId']}", "DELETE", Origin=f"http://127.0.0.1:{port}")[0] == 403
+    assert len(jobs(port)) == len(records)
+    status, page = ask(port, "/oview")
+    assert status == 200
+    assert "<title>" in page
+
+
+def test_infeasible_failed_and_repeated_trials_are_shown_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dse import workers
+    from dse.cost import Budgets
+
+    port = free_port()
+    done: list[workers.Job] = []
+    perform = workers.perform
+
+    def second_fails(job: workers.Job, *rest: Any) -> workers.Event:
+        done.append(job)
+        return workers.Event("failed", job.number, reason="no luck") if len(done) == 2 else perform(job, *rest)
+
+    monkeypatch.setattr(workers, "perform", second_fails)
+    monkeypatch.setattr("dse.run.UNPRODUCTIVE", 30)
+    with NniFace(Watcher(), port) as face:
+        run = settings(tmp_path, trials=4, explorers={"optuna:random": 1.0}, budgets=Budgets.of_boards([], params=900))
+        records = search(run, face).records
+        wait_for(lambda: all_ended(port, len(records)))
+        shown = jobs(port)
+        for record in records:
+            agrees(port, shown[record.number], record)
+    assert {record.outcome for record in records} >= {"complete", "infeasible", "failed"}
+
+
+def test_a_port_that_is_taken_costs_the_web_ui_only(tmp_path: Path) -> None:
+    watcher = Watcher()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with NniFace(watcher, taken.getsockname()[1]) as face:
+            summary = search(settings(tmp_path), face)
+            wait_for(lambda: len(watcher.notes) == 2)
+    assert summary.count("complete") == 3
+    assert "is not idle" in watcher.notes[0]
+    assert "the search goes on without it" in watcher.notes[1]
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    """Keeps what is put."""
+
+    bodies: ClassVar[list[Any]] = []
+
+    def do_PUT(self) -> None:
+        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+def test_a_relay_says_what_nnis_own_channel_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nni.runtime.trial_command_channel.v3 import TrialCommandChannelV3
+
+    value = {"default": 0.5, "macs": 1e6}
+    with http.server.HTTPServer(("127.0.0.1", 0), Recorder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/env/local-env/abc"
+        for name, text in {
+            "NNI_TRIAL_SEQ_ID": "7",
+            "NNI_TRIAL_JOB_ID": "abc",
+            "NNI_OUTPUT_DIR": str(tmp_path),
+            "NNI_TRIAL_COMMAND_CHANNEL": url,
+        }.items():
+            monkeypatch.setenv(name, text)
+        relay.Nni().report("PERIODICAL", value)
+        TrialCommandChannelV3(url).send_metric("PERIODICAL", 7, "abc", 0, value)
+        server.shutdown()
+    ours, theirs = (json.loads(body.pop("metric")) | body for body in Recorder.bodies)
+    assert json.loads(ours.pop("value")) == json.loads(theirs.pop("value")) == value
+    assert ours == theirs
+
+
+def test_a_relay_ends_when_the_server_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "0.jsonl").write_text('{"parameters": {}}\n{"epoch": {"defau')  # cut short
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert list(relay.lines(tmp_path / "0.jsonl", gone.pid)) == [{"parameters": {}}]
+
+
+def test_the_space_is_described_as_nni_has_it() -> None:
+    domains = {
+        "a": Choice(("x", 2), ("x", 2)),
+        "b": IntRange(16, 32, 8),
+        "c": FloatRange(0.0, 0.5),
+        "d": FloatRange(1e-3, 1e-1, log=True),
+    }
+    assert search_space(domains, ["random"]) == {
+        "explorer": {"_type": "choice", "_value": ["random"]},
+        "a": {"_type": "choice", "_value": ["x", 2]},
+        "b": {"_type": "choice", "_value": [16, 24, 32]},
+        "c": {"_type": "uniform", "_value": [0.0, 0.5]},
+        "d": {"_type": "loguniform", "_value": [1e-3, 1e-1]},
+    }
