@@ -139,20 +139,28 @@ def test_two_explorers_of_each_kind_on_two_workers_agree_with_front_and_web_ui(t
         assert watcher.addresses <= LOOPBACK
         refused_elsewhere(port)
     assert read_study(tmp_path / "run") == records
-    front = subprocess.run(
-        [sys.executable, "-c", "from dse.cli import main; main()", "front", str(tmp_path / "run"), "--json"],
+    rows = {row["trial"]: row for row in front(tmp_path / "run", "--all")}
+    assert list(rows) == [record.number for record in records]
+    for record in records:
+        row = rows[record.number]
+        for name in ("outcome", "explorer", "id", "reason", "seconds", "values", "params", "history"):
+            assert row[name] == getattr(record, name), name
+    best = [record.number for record in summary.front()]
+    assert [row["trial"] for row in front(tmp_path / "run")] == best
+    assert {number for number, row in rows.items() if row["on_front"]} == set(best)
+    wait_for(lambda: not [child for child in psutil.Process().children(recursive=True) if is_nni(child)], 20)
+
+
+def front(run: Path, *options: str) -> list[dict[str, Any]]:
+    """What `dse front` prints."""
+    program = "from dse.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "front", str(run), "--json", *options],
         capture_output=True,
         text=True,
         check=True,
     )
-    by_number = {record.number: record for record in records}
-    rows = json.loads(front.stdout)["front"]
-    assert [row["trial"] for row in rows] == [record.number for record in summary.front()]
-    for row in rows:
-        assert {name: row[name] for name in by_number[row["trial"]].values if name in row}
-        for name, value in by_number[row["trial"]].values.items():
-            assert row.get(name, value) == value
-    wait_for(lambda: not [child for child in psutil.Process().children(recursive=True) if is_nni(child)], 20)
+    return list(json.loads(done.stdout))
 
 
 def refused_elsewhere(port: int) -> None:
@@ -310,7 +318,7 @@ def test_a_port_that_is_taken_costs_the_web_ui_only(tmp_path: Path) -> None:
             wait_for(lambda: len(watcher.notes) == 2)
     assert summary.count("complete") == 3
     assert "is not idle" in watcher.notes[0]
-    assert "the search goes on without it" in watcher.notes[1]
+    assert "nothing else depends on it" in watcher.notes[1]
 
 
 class Recorder(http.server.BaseHTTPRequestHandler):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from dse.cost import Board
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     multiple=True,
     help="The front of what fits this board; the search need not have known it. May be given several times.",
 )
+@click.option("--all", "every", is_flag=True, help="Every trial and how it ended, instead of the front.")
 @click.option("--json", "as_json", is_flag=True, help="A list of objects instead of a table.")
-def command(run: Path, boards: tuple[str, ...], as_json: bool) -> None:
+def command(run: Path, boards: tuple[str, ...], every: bool, as_json: bool) -> None:
     """Show the Pareto front of RUN, a folder that dse search wrote.
 
     Training does not depend on a board, so one run can be read for any: with --board, the costs are computed anew, and
@@ -34,7 +36,63 @@ def command(run: Path, boards: tuple[str, ...], as_json: bool) -> None:
     """
     from dse.cost import load_boards
 
-    print_front(run, load_boards(boards), as_json)
+    if every and boards:
+        raise click.UsageError("--all is every trial, whatever it fits: not with --board")
+    if every:
+        print_trials(run, as_json)
+    else:
+        print_front(run, load_boards(boards), as_json)
+
+
+def print_trials(run: Path, as_json: bool) -> None:
+    """Prints every trial, in order, with all that the study knows of it."""
+    from rich.table import Table
+
+    from dse.cli.tables import print_table
+    from dse.run_folder import load_summary
+    from dse.units import bytes_text, count_text
+
+    summary = load_summary(run)
+    front = {record.number for record in summary.front()}
+    if as_json:
+        click.echo(json.dumps([trial_row(record, front) for record in summary.records], indent=2))
+        return
+    table = Table(title=escape(f"Trials of {run} (* on the front)"), title_justify="left")
+    for name in ("trial", "id", "explorer", "ended", "accuracy", "params", "MACs", "arena", "flash"):
+        table.add_column(name, justify="left" if name in ("id", "explorer", "ended") else "right", no_wrap=True)
+    table.add_column("why", overflow="fold")
+    shown = {
+        "accuracy": lambda value: f"{value:.2%}",
+        "params": count_text,
+        "macs": count_text,
+        "arena_bytes": bytes_text,
+        "flash_bytes": bytes_text,
+    }
+    for record in summary.records:
+        # The accuracy of 0 of what was never trained is for explorers.
+        known = {k: v for k, v in record.values.items() if k != "accuracy" or record.outcome != "infeasible"}
+        cells = [text(known[name]) if name in known else "" for name, text in shown.items()]
+        mark = "*" if record.number in front else ""
+        table.add_row(
+            f"{mark}{record.number}", record.id, record.explorer, record.outcome, *cells, escape(record.reason)
+        )
+    print_table(table, 150)
+
+
+def trial_row(record: TrialRecord, front: set[int]) -> dict[str, Any]:
+    """One trial as JSON; `front` holds the numbers of those on it."""
+    return {
+        "trial": record.number,
+        "outcome": record.outcome,
+        "on_front": record.number in front,
+        "explorer": record.explorer,
+        "id": record.id,
+        "reason": record.reason,
+        "seconds": record.seconds,
+        "values": record.values,
+        "params": record.params,
+        "history": record.history,
+    }
 
 
 def print_front(run: Path, boards: list[Board], as_json: bool) -> None:
@@ -89,7 +147,6 @@ def _objectives(objectives: list[str], board: Board | None) -> list[str]:
 
 
 def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], board: Board | None) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from dse.cli.tables import print_table

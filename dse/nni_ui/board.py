@@ -11,7 +11,8 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from dse.domains import Domain, FloatRange
 from dse.nni_ui import spool
@@ -31,6 +32,7 @@ class Board:
         self.say = say
         self._shown: set[int] = set()
         self._ended: set[int] = set()
+        self._with_epochs: set[int] = set()
         self._closing = False
         (self.folder / spool.SPACE).write_text(json.dumps(search_space(space.domains, explorers)), encoding="utf-8")
         self._log = (self.folder / "server.log").open("wb")
@@ -52,7 +54,7 @@ class Board:
                 self.say(f"NNI's web UI: {line.decode().strip()}")
         code = self._server.wait()
         if not self._closing:
-            self.say(f"NNI's web UI has ended (exit code {code}); the search goes on without it")
+            self.say(f"NNI's web UI has ended (exit code {code}); nothing else depends on it")
 
     @property
     def alive(self) -> bool:
@@ -67,15 +69,17 @@ class Board:
                 record.number,
                 {"parameters": {EXPLORER: record.explorer} | record.params, "log": _beginning(record)},
             )
-            for epoch, metrics in enumerate(_epochs(record.history), 1):
-                self.epoch(record.number, epoch, metrics)
         if record.outcome != "running" and record.number not in self._ended:
             self._ended.add(record.number)
+            if record.number not in self._with_epochs:
+                for epoch, metrics in enumerate(_epochs(record.history), 1):
+                    self.epoch(record.number, epoch, metrics)
             ending = {"end": record.outcome, "values": final_values(record), "log": _ending(record)}
             self._write(record.number, ending)
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """An epoch of a trial has ended."""
+        self._with_epochs.add(number)
         known = {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
         text = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         line = {"epoch": {"default": known.get("val_accuracy", 0.0)} | known, "log": f"epoch {epoch}: {text}"}
@@ -93,6 +97,14 @@ class Board:
                 self.say(f"NNI's web UI cannot be told of more ({error})")
                 self._closing = True
                 self._server.terminate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Ends the server and all its processes, and removes what they wrote."""
