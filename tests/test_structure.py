@@ -27,10 +27,10 @@ LAYERS = [
         *("runtimes", "tflm_child", "pipeline"),
     },
     {"study", "scalar", "nni_tuners", "explorers", "workers", "frames", "run_folder", "run", "export"},
-    {"plots", "screen_plots", "cli", "__init__"},
+    {"plots", "screen_plots", "dashboard", "cli", "__init__"},
 ]
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")
-ONE_FILE_EACH = {"optuna": "study.py", "ray": "workers.py", "nni": "nni_tuners.py"}
+ONE_FILE_EACH = {"optuna": "study.py", "ray": "workers.py", "nni": "nni_tuners.py", "optuna_dashboard": "dashboard.py"}
 
 
 def layer_of(path: Path) -> int:
