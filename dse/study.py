@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sqlite3
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 import sqlalchemy
@@ -220,16 +222,42 @@ def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Any:
             return trial.suggest_int(path, domain.low, domain.high, step=domain.step)
 
 
+class _ReadOnlyConnection(sqlite3.Connection):
+    """A connection that refuses to change its database.
+
+    NOTE: not SQLite's mode=ro, which cannot roll back what a killed search was just writing, and fails then.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.execute("PRAGMA query_only = ON")
+
+
+class ReadOnlyStorage(optuna.storages.RDBStorage):
+    """The database of a run, to be read; whatever would change it raises. Raises RunError when there is none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = folder / "study.db"
+        if not path.is_file():
+            raise RunError(f"{folder}: no study.db, so this is no run; a run is a folder that dse search wrote")
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Creating the file, or tables in it, would race with a search that is just creating them.
+        url = sqlalchemy.URL.create(
+            "sqlite", database=f"file:{quote(str(path.resolve()))}", query={"mode": "rw", "uri": "true"}
+        )
+        try:
+            super().__init__(
+                url.render_as_string(),
+                engine_kwargs={"connect_args": {"factory": _ReadOnlyConnection}},
+                skip_table_creation=True,
+            )
+            self.get_study_id_from_name(STUDY_NAME)
+        except Exception as error:  # SQLAlchemy and Optuna raise many kinds here
+            raise RunError(f"{path}: not the study of a run: {error}") from None
+
+
 def read_study(folder: Path) -> list[TrialRecord]:
     """The trials of a finished or running run, without changing it. Raises RunError."""
-    path = folder / "study.db"
-    if not path.is_file():
-        raise RunError(f"{folder}: no study.db, so this is no run; a run is a folder that dse search wrote")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        # Creating tables here would race with a search that is just creating them.
-        storage = optuna.storages.RDBStorage(sqlite_url(folder), skip_table_creation=True)
-        study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
-    except Exception as error:
-        raise RunError(f"{path}: not the study of a run: {error}") from None
+    study = optuna.load_study(study_name=STUDY_NAME, storage=ReadOnlyStorage(folder))
     return [_record(trial) for trial in study.get_trials(deepcopy=False)]

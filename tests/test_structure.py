@@ -27,12 +27,13 @@ LAYERS = [
         *("runtimes", "tflm_child", "pipeline"),
     },
     {"study", "scalar", "nni_tuners", "explorers", "workers", "frames", "run_folder", "run", "export"},
-    {"plots", "screen_plots", "nni_ui", "cli", "__init__"},
+    {"plots", "screen_plots", "dashboard", "nni_ui", "cli", "__init__"},
 ]
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")
 # As an explorer NNI is one file's; its web UI needs a file in each of two processes of its own.
 FILES_OF = {
     "optuna": {"study.py"},
+    "optuna_dashboard": {"dashboard.py"},
     "ray": {"workers.py"},
     "nni": {"nni_tuners.py", "nni_ui/server.py", "nni_ui/advisor.py"},
 }

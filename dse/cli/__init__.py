@@ -17,6 +17,7 @@ COMMANDS = {
     "search": "Search a space for networks that fit a board.",
     "front": "Show the Pareto front of a run.",
     "plot": "Draw the Pareto front of a run.",
+    "ui": "Look at a run in a browser.",
     "export": "Write int8 TFLite bundles of trials.",
     "cost": "Show what a model file, a candidate or a space costs.",
     "show": "Show a network as the table that papers print.",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dse.cli.limits import limit_options, parse_limits
 from dse.errors import DseError
+
+if TYPE_CHECKING:
+    from dse.run import Face
 
 
 @click.command("search")
@@ -56,6 +61,12 @@ from dse.errors import DseError
     help="Seed of proposals, weights and batches.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/SPACE-BOARD]")
+@click.option(
+    "--ui", type=click.Choice(["optuna"]), help="Watch the search in a browser of this machine; its address is shown."
+)
+@click.option(
+    "--ui-port", type=click.IntRange(1, 65535), help="Port for --ui. [default: 8080, or the next that is free]"
+)
 @limit_options
 @click.option(
     "--export/--no-export", "exporting", default=True, show_default=True, help="Export the front when the search ends."
@@ -76,6 +87,8 @@ def command(
     ray_address: str | None,
     seed: int,
     out: Path | None,
+    ui: str | None,
+    ui_port: int | None,
     exporting: bool,
     test_images: int | None,
     **given_limits: str | None,
@@ -101,6 +114,8 @@ def command(
     from dse.tasks import FOLDER_OF_IMAGES, load_task
     from dse.units import parse_duration
 
+    if ui_port and not ui:
+        raise DseError("--ui-port is the port of a --ui, and none is asked for")
     shares = parse_explorers(explorers)
     the_space, the_task = load_space(space), load_task(task)
     the_boards = tuple(load_boards(boards))
@@ -124,9 +139,14 @@ def command(
         seed=seed,
         data=data,
     )
-    face = make_face()
     try:
-        with face:
+        with ExitStack() as stack:
+            face: Face = stack.enter_context(make_face())
+            if ui == "optuna":
+                from dse.cli.watching import WithDashboard
+                from dse.dashboard import Dashboard
+
+                face = WithDashboard(face, stack.enter_context(Dashboard(settings.folder, ui_port)))
             summary = search(settings, face)
     except KeyboardInterrupt:
         click.echo(f"dse: stopped; the same command goes on from {settings.folder}", err=True)
