@@ -62,7 +62,9 @@ if TYPE_CHECKING:
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/SPACE-BOARD]")
 @click.option(
-    "--ui", type=click.Choice(["optuna"]), help="Watch the search in a browser of this machine; its address is shown."
+    "--ui",
+    type=click.Choice(["optuna", "nni"]),
+    help="Watch the search in a browser of this machine: Optuna's dashboard, or NNI's web UI, live after every epoch.",
 )
 @click.option(
     "--ui-port", type=click.IntRange(1, 65535), help="Port for --ui. [default: 8080, or the next that is free]"
@@ -147,6 +149,13 @@ def command(
                 from dse.dashboard import Dashboard
 
                 face = WithDashboard(face, stack.enter_context(Dashboard(settings.folder, ui_port)))
+            elif ui == "nni":
+                from dse.dashboard import listen
+                from dse.nni_ui.face import NniFace
+
+                with listen(ui_port) as listener:
+                    port = listener.getsockname()[1]
+                face = stack.enter_context(NniFace(face, port))
             summary = search(settings, face)
     except KeyboardInterrupt:
         click.echo(f"dse: stopped; the same command goes on from {settings.folder}", err=True)

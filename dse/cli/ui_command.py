@@ -13,10 +13,14 @@ import click
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Port on 127.0.0.1. [default: 8080, or the next that is free]"
 )
-def command(run: Path, port: int | None) -> None:
-    """Look at RUN in a browser: Optuna's dashboard, on a search that is finished or still goes on.
+@click.option(
+    "--ui", type=click.Choice(["optuna", "nni"]), default="optuna", show_default=True, help="Whose pages: as in search."
+)
+def command(run: Path, port: int | None, ui: str) -> None:
+    """Look at RUN in a browser, a search that is finished or still goes on.
 
-    Only browsers on this machine reach it, it needs no internet, and it cannot change the run. Ctrl-C ends it.
+    With Optuna's dashboard, or NNI's web UI. Only browsers on this machine reach it, and it cannot change the run.
+    Ctrl-C ends it.
 
     \b
     Example:
@@ -26,13 +30,21 @@ def command(run: Path, port: int | None) -> None:
     from types import FrameType
 
     from dse.dashboard import address, listen, serve
+    from dse.errors import RunError
     from dse.run_folder import read_run
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
     read_run(run)
+    signal.signal(signal.SIGTERM, stop)
     with listen(port) as listener:
-        signal.signal(signal.SIGTERM, stop)
+        if ui == "nni":
+            from dse.nni_ui.show import show
+
+            free = listener.getsockname()[1]
+            listener.close()
+            show(run, free, lambda text: click.echo(text, err=True))
+            raise RunError(f"{run}: NNI's web UI has ended")
         click.echo(f"{run} is at {address(listener)} until you press Ctrl-C", err=True)
         serve(run, listener)
