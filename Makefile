@@ -4,10 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help venv test test-slow lint types demo bench lock clean
+# An apt-get that may install: as root, or through a sudo that asks nothing.
+APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
+
+.PHONY: help venv test test-slow test-browser browser screenshots lint types demo bench lock clean
 
 help: ## what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 venv: $(READY) ## .venv with dse and all it needs, at the locked versions
 
@@ -23,6 +26,17 @@ test: lint types ## everything CI runs: lint, types, tests (about 20 minutes on 
 
 test-slow: $(READY) ## the tests that take longer
 	$(BIN)/python -m pytest -m slow
+
+test-browser: $(READY) browser ## the tests that drive a real browser; a part of make test wherever there is one
+	$(BIN)/python -m pytest -m browser
+
+browser: ## chromium and chromedriver, which the browser tests need
+	@{ command -v chromium && command -v chromedriver; } >/dev/null \
+		|| { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends chromium chromium-driver; } \
+		|| { echo "chromium and chromedriver cannot be installed here: install both (Debian: chromium, chromium-driver), then try again" >&2; exit 1; }
+
+screenshots: $(READY) browser ## the pictures in results/screenshots anew
+	$(BIN)/python -m tests.make_screenshots
 
 lint: $(READY) ## ruff: rules and format
 	$(BIN)/ruff check .

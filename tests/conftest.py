@@ -14,6 +14,7 @@ from dse.candidate import Candidate
 from dse.datasets import Data, load_data
 from dse.space import Space, load_space, parse_space
 from dse.tasks import load_task
+from tests.browser import browser as browser  # a fixture of all tests
 
 # Models that others made: those shipped with the tests, and all of the ground truth where it is at hand.
 GROUND_TRUTH = Path(os.environ.get("DSE_GROUNDTRUTH", Path(__file__).parents[2] / "shared" / "groundtruth"))
