@@ -26,11 +26,23 @@ LAYERS = [
         *("datasets", "download", "build", "train", "convert", "rewrite", "keras_file"),
         *("runtimes", "tflm_child", "pipeline"),
     },
-    {"study", "scalar", "nni_tuners", "explorers", "workers", "frames", "run_folder", "run", "export"},
+    {
+        "study",
+        "scalar",
+        "nni_tuners",
+        "explorers",
+        "workers",
+        "ray_worker",
+        "ray_pool",
+        "frames",
+        "run_folder",
+        "run",
+        "export",
+    },
     {"plots", "screen_plots", "cli", "__init__"},
 ]
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")
-ONE_FILE_EACH = {"optuna": "study.py", "ray": "workers.py", "nni": "nni_tuners.py"}
+ONE_FILE_EACH = {"optuna": "study.py", "ray": "ray_pool.py", "nni": "nni_tuners.py"}
 
 
 def layer_of(path: Path) -> int:
