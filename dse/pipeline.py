@@ -21,7 +21,7 @@ from dse.errors import ExportError, TornCheckpointError, TrialError
 from dse.record import TrialResult
 from dse.runtimes import run_litert
 from dse.tflite_file import check_deployable
-from dse.train import EpochReport, to_float, train
+from dse.train import Check, EpochReport, to_float, train
 
 PREDICT_BATCH = 256
 
@@ -34,6 +34,7 @@ def run_trial(
     seed: int,
     checkpoint: Path | None = None,
     report: EpochReport | None = None,
+    check: Check | None = None,
 ) -> TrialResult:
     """Trains and scores one candidate on the validation images. Raises TrialError."""
     started = time.monotonic()
@@ -46,7 +47,14 @@ def run_trial(
             settings = candidate.training
             model = build_model(candidate.network, seed=seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
             return model, train(
-                model, training, settings, seed=seed, validation=validation, checkpoint=checkpoint, report=report
+                model,
+                training,
+                settings,
+                seed=seed,
+                validation=validation,
+                checkpoint=checkpoint,
+                report=report,
+                check=check,
             )
 
         try:

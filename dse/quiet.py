@@ -46,3 +46,16 @@ def quiet_tensorflow(threads: int | None = None) -> None:
                     tf.config.threading.set_intra_op_parallelism_threads(threads)
                     tf.config.threading.set_inter_op_parallelism_threads(threads)
             tf.constant(0)  # the first use looks for accelerators, and says so
+
+
+def thread_settings() -> dict[str, str]:
+    """How many threads this process may use for one thing, as it is set; after `quiet_tensorflow`."""
+    import keras
+
+    found = {"OMP": os.environ.get("OMP_NUM_THREADS", "")}
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        found["intra"] = str(tf.config.threading.get_intra_op_parallelism_threads())
+        found["inter"] = str(tf.config.threading.get_inter_op_parallelism_threads())
+    return found

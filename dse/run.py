@@ -7,7 +7,6 @@ command finds both and goes on; a command that asks for something else in the sa
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shutil
 import time
@@ -26,13 +25,14 @@ from dse.explorers import Explorers, make_explorer
 from dse.feasible import Nearest, find_nearest
 from dse.files import locked, write_atomic
 from dse.frames import trials_frame
+from dse.ray_pool import RayPool
 from dse.record import TrialRecord
 from dse.run_folder import model_folder, settle
 from dse.space import Defaults, Space
 from dse.study import Study
 from dse.summary import Summary, cost_values
 from dse.tasks import Task
-from dse.workers import Event, InlinePool, Job, Pool, RayPool, Setting
+from dse.workers import Event, InlinePool, Job, Pool, Setting
 
 PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
 UNPRODUCTIVE = 400  # proposals in a row that train nothing, after which the search says so and stops
@@ -53,6 +53,9 @@ class Settings:
     epochs: int | None = None
     workers: int = 2
     ray_address: str | None = None
+    threads: int | None = None  # of each worker
+    trial_timeout: float | None = None  # seconds, after which a trial is ended as failed
+    worker_memory: int | None = None  # bytes, at which a worker is ended and its trial has failed
     seed: int = 0
     data: str | None = None
 
@@ -126,29 +129,33 @@ class _Loop:
             while self._fill(pool) or self.running:
                 for event in pool.wait(0.5):
                     self._handle(event)
+            if text := pool.startup():
+                self.face.note(text)
         finally:
             pool.close()
 
     def _pool(self) -> Pool:
-        workers = self.settings.workers
-        threads = max(1, (os.cpu_count() or 1) // max(1, workers))
-        setting = Setting(self.data, self.settings.task.accuracy, self.settings.seed, threads)
-        if workers == 0:
+        asked = self.settings
+        limits = (asked.trial_timeout, asked.worker_memory)
+        setting = Setting(self.data, asked.task.accuracy, asked.seed, asked.threads, *limits)
+        if asked.workers == 0:
             return InlinePool(setting, self._handle)
-        return RayPool(setting, workers, self.settings.ray_address)
+        return RayPool(setting, asked.workers, asked.ray_address)
 
     # -- proposing
 
     def _fill(self, pool: Pool) -> bool:
-        """Gives every free worker a trial; False when no more are wanted or found."""
-        while pool.free():
+        """Gives every free worker a trial; False when no more are wanted or found, whether or not a worker is free."""
+        while True:
+            if not self.waiting and self.summary.trained + len(self.running) >= self.settings.trials:
+                return False
             if self.deadline is not None and time.monotonic() > self.deadline:
                 self._say_once("the time is over: no new trial starts")
                 return False
+            if not pool.free():
+                return True
             if self.waiting:
                 self._admit(pool, self.waiting.popleft())
-            elif self.summary.trained + len(self.running) >= self.settings.trials:
-                return False
             elif self.unproductive >= UNPRODUCTIVE:
                 self._say_once(
                     f"the last {UNPRODUCTIVE} proposals were all known or too large: the space seems exhausted"
@@ -157,7 +164,6 @@ class _Loop:
             elif not self._propose(pool):
                 self._say_once("the explorers have nothing left to propose")
                 return False
-        return True
 
     def _say_once(self, text: str) -> None:
         if text not in self.said:
@@ -203,6 +209,8 @@ class _Loop:
     # -- recording
 
     def _handle(self, event: Event) -> None:
+        if event.kind == "note":
+            self.face.note(event.reason)
         if event.number not in self.running:
             return
         match event.kind:

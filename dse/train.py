@@ -20,6 +20,7 @@ from dse.training import Training
 CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion at other sizes
 
 EpochReport = Callable[[int, dict[str, float]], None]
+Check = Callable[[int], None]  # hears after every batch how many epochs are done; what it raises ends the training
 
 
 def to_float(images: np.ndarray) -> np.ndarray:
@@ -89,9 +90,9 @@ def make_optimizer(training: Training, steps: int) -> Any:
 class _Watch(keras.callbacks.Callback):
     """Tells the batches which epoch it is, reports it when it ends, stops at a loss that is not a number."""
 
-    def __init__(self, batches: Batches, report: EpochReport | None) -> None:
+    def __init__(self, batches: Batches, report: EpochReport | None, check: Check | None) -> None:
         super().__init__()
-        self.batches, self.report = batches, report
+        self.batches, self.report, self.check = batches, report, check
         self.broken: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -101,6 +102,8 @@ class _Watch(keras.callbacks.Callback):
         if logs and not np.isfinite(logs.get("loss", 0.0)):
             self.broken = batch
             self.model.stop_training = True
+        elif self.check:
+            self.check(self.batches.epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.report and self.broken is None:
@@ -116,6 +119,7 @@ def train(
     validation: Images | None = None,
     checkpoint: Path | None = None,
     report: EpochReport | None = None,
+    check: Check | None = None,
 ) -> dict[str, list[float]]:
     """Trains `model` in place; returns loss and accuracy of the epochs that it ran.
 
@@ -131,7 +135,7 @@ def train(
         metrics=["accuracy"],
         jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
     )
-    watch = _Watch(batches, report)
+    watch = _Watch(batches, report, check)
     callbacks: list[Any] = [watch]
     if checkpoint:
         checkpoint.mkdir(parents=True, exist_ok=True)

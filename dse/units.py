@@ -7,20 +7,23 @@ import re
 from dse.errors import DseError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "kb": 10**3, "mb": 10**6}
+_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_FACTORS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
 def bytes_text(num_bytes: float) -> str:
     """Bytes in binary units.
 
-    >>> bytes_text(65536), bytes_text(512), bytes_text(3 * 2**20)
-    ('64.0 KiB', '512 B', '3.0 MiB')
+    >>> bytes_text(65536), bytes_text(512), bytes_text(3 * 2**20), bytes_text(2.5 * 2**30)
+    ('64.0 KiB', '512 B', '3.0 MiB', '2.5 GiB')
     """
     if abs(num_bytes) < 1024:
         return f"{num_bytes:.0f} B"
     if abs(num_bytes) < 1024**2:
         return f"{num_bytes / 1024:.1f} KiB"
-    return f"{num_bytes / 1024**2:.1f} MiB"
+    if abs(num_bytes) < 1024**3:
+        return f"{num_bytes / 1024**2:.1f} MiB"
+    return f"{num_bytes / 1024**3:.1f} GiB"
 
 
 def count_text(count: float) -> str:
@@ -39,15 +42,15 @@ def count_text(count: float) -> str:
 def duration_text(seconds: float) -> str:
     """Seconds as a person says them.
 
-    >>> duration_text(42.3), duration_text(605), duration_text(7322)
-    ('42 s', '10 min 5 s', '2 h 2 min')
+    >>> duration_text(42.3), duration_text(605), duration_text(7322), duration_text(1200)
+    ('42 s', '10 min 5 s', '2 h 2 min', '20 min')
     """
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")
 
 
 def milliseconds_text(milliseconds: float) -> str:
@@ -85,8 +88,8 @@ def parse_duration(text: str) -> float:
 def parse_count(text: str) -> int:
     """A whole number from '200000', '200k', '1.5M', '256KiB'. Raises DseError.
 
-    >>> parse_count("200k"), parse_count("1.5M"), parse_count("256KiB")
-    (200000, 1500000, 262144)
+    >>> parse_count("200k"), parse_count("1.5M"), parse_count("256KiB"), parse_count("3GiB")
+    (200000, 1500000, 262144, 3221225472)
     """
     match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]*)", text.strip().lower().replace("_", ""))
     amount = round(float(match[1]) * _FACTORS[match[2]]) if match and match[2] in _FACTORS else 0

@@ -26,7 +26,10 @@ LAYERS = [
         *("datasets", "download", "build", "train", "convert", "rewrite", "keras_file"),
         *("runtimes", "tflm_child", "pipeline"),
     },
-    {"study", "scalar", "nni_tuners", "explorers", "workers", "frames", "run_folder", "run", "export"},
+    {
+        *("study", "scalar", "nni_tuners", "explorers", "workers", "ray_worker", "ray_pool", "frames"),
+        *("run_folder", "run", "export"),
+    },
     {"plots", "screen_plots", "dashboard", "nni_ui", "cli", "__init__"},
 ]
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")
@@ -34,7 +37,7 @@ HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")
 FILES_OF = {
     "optuna": {"study.py"},
     "optuna_dashboard": {"dashboard.py"},
-    "ray": {"workers.py"},
+    "ray": {"ray_pool.py"},
     "nni": {"nni_tuners.py", "nni_ui/server.py", "nni_ui/advisor.py"},
 }
 

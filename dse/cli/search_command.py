@@ -54,6 +54,13 @@ if TYPE_CHECKING:
 )
 @click.option("--ray-address", help="Use this Ray cluster instead of a local one.")
 @click.option(
+    "--threads",
+    type=click.IntRange(min=1, max=1024),
+    help="Threads of each worker. [default: this machine's cores shared out; 1 on a cluster]",
+)
+@click.option("--trial-timeout", help="End a trial that takes longer, as failed: 20m.")
+@click.option("--worker-memory", help="End a worker that takes more memory, its trial as failed: 3GiB.")
+@click.option(
     "--seed",
     type=click.IntRange(min=0, max=2**31 - 1),
     default=0,
@@ -87,6 +94,9 @@ def command(
     epochs: int | None,
     workers: int,
     ray_address: str | None,
+    threads: int | None,
+    trial_timeout: str | None,
+    worker_memory: str | None,
     seed: int,
     out: Path | None,
     ui: str | None,
@@ -114,7 +124,7 @@ def command(
     from dse.run import Settings, search
     from dse.space import load_space
     from dse.tasks import FOLDER_OF_IMAGES, load_task
-    from dse.units import parse_duration
+    from dse.units import parse_count, parse_duration
 
     if ui_port and not ui:
         raise DseError("--ui-port is the port of a --ui, and none is asked for")
@@ -138,6 +148,9 @@ def command(
         epochs=epochs,
         workers=workers,
         ray_address=ray_address,
+        threads=threads,
+        trial_timeout=parse_duration(trial_timeout) if trial_timeout else None,
+        worker_memory=parse_count(worker_memory) if worker_memory else None,
         seed=seed,
         data=data,
     )
