@@ -98,7 +98,9 @@ def agrees(port: int, job: dict[str, Any], record: TrialRecord) -> None:
     assert json.loads(job["hyperParameters"][0])["parameters"] == {"explorer": record.explorer} | record.params
     failed_again = record.outcome == "repeated" and not record.values
     assert job["status"] == ("FAILED" if failed_again else STATES[record.outcome])
-    values = {"default": record.values["accuracy"]} | record.values if record.values else {}
+    values = record.values
+    if values:
+        values = {"default": values["accuracy"]} | values | {"seconds": record.seconds}
     if job["status"] == "SUCCEEDED":
         assert json.loads(json.loads(job["finalMetricData"][0]["data"])) == values
     told = intermediates(port, job)
