@@ -55,6 +55,10 @@ class Setting:
     trial_timeout: float | None = None  # seconds from when a worker takes a trial up
     worker_memory: int | None = None  # bytes
 
+    def __post_init__(self) -> None:
+        if self.trial_timeout is not None and self.trial_timeout <= 0:
+            raise RunError("--trial-timeout 0 leaves no time for any trial; expected a time such as 20m")
+
 
 class Pool(Protocol):
     """What the search loop needs of its workers."""

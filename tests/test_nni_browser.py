@@ -138,9 +138,10 @@ def test_a_person_sees_the_trials(browser: webdriver.Chrome) -> None:
         browser.find_elements(By.CSS_SELECTOR, ".ms-DetailsRow [data-automation-key=_expand] i")[
             infeasible.number
         ].click()
+        lines = wait_for_text(browser, f'explorer:"{infeasible.explorer}"').splitlines()
         for path, value in infeasible.params.items():
             plain = int(value) if isinstance(value, float) and value.is_integer() else value  # as JavaScript has it
-            wait_for_text(browser, f"{path}:{json.dumps(plain)}")
+            assert f"{path}:{json.dumps(plain)}" in lines
         press(browser, "[role=tab]", "Log")
         press(browser, "button", "View trial log")
         wait_until(browser, lambda: len(browser.window_handles) == 2, "waited for the log")

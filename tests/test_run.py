@@ -322,6 +322,40 @@ def test_a_timeout_starts_nothing_new(tmp_path: Path) -> None:
     assert watcher.notes == ["the time is over: no new trial starts"]
 
 
+def test_a_trial_over_its_time_has_failed_and_another_limit_is_the_same_run(tmp_path: Path) -> None:
+    limited = settings(tmp_path, trials=1, epochs=7, trial_timeout=0.001)
+    search(limited, Watcher())
+    (failed,) = [record for record in load_summary(tmp_path).records if record.outcome == "failed"]
+    assert failed.reason == "took longer than 0 s (--trial-timeout), 0 of 7 epochs done"
+    summary = search(dataclasses.replace(limited, trials=2, trial_timeout=None, threads=1), Watcher())
+    assert (summary.count("complete"), summary.count("failed")) == (1, 1)
+
+
+def test_a_memory_limit_needs_a_worker_that_can_be_ended(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--worker-memory needs a worker"):
+        search(settings(tmp_path, worker_memory=2**30), Watcher())
+
+
+def test_no_time_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="--trial-timeout 0 leaves no time"):
+        search(settings(tmp_path, trial_timeout=0.0), Watcher())
+
+
+def test_a_search_ends_though_a_worker_is_still_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The only worker is lost with the last trial: nobody waits for the next, which may never come."""
+    pool = workers.InlinePool
+    monkeypatch.setattr(pool, "free", lambda self: 0 if self.seen else 1 - len(self.jobs))
+    monkeypatch.setattr(pool, "seen", False, raising=False)
+
+    def seen_once(self, seconds: float) -> list[workers.Event]:  # type: ignore[no-untyped-def]
+        assert self.jobs, "the search waits for nothing"
+        self.seen = True
+        return [workers.perform(self.jobs.popleft(), self.setting, self.on_event)]
+
+    monkeypatch.setattr(pool, "wait", seen_once)
+    assert search(settings(tmp_path, trials=1), Watcher()).count("complete") == 1
+
+
 def test_infeasible_is_no_part_of_optunas_front(tmp_path: Path) -> None:
     study = Study.in_folder(tmp_path, ["accuracy", "params"])
     explorer = make_explorer("random", study, parse_space(TINY, "t"), Defaults(), 0, lambda candidate: True)
