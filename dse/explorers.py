@@ -38,9 +38,9 @@ class Explorer:
     seed: int
     fits: Fits
 
-    def propose(self) -> Proposal | None:
-        """A new trial in the study; None when there is nothing left to propose."""
-        assignment = self.choose(self.study.records())
+    def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
+        """A new trial in the study, after these; None when there is nothing left to propose."""
+        assignment = self.choose(self.study.records() if records is None else records)
         return self.study.enqueue(self.name, assignment, self.space, self.defaults) if assignment else None
 
     def choose(self, records: list[TrialRecord]) -> Assignment | None:
@@ -51,7 +51,10 @@ class Explorer:
 class OptunaExplorer(Explorer):
     """One of Optuna's samplers, which reads the study itself."""
 
-    def propose(self) -> Proposal | None:
+    def __post_init__(self) -> None:
+        self.study.sampler(self.name, self.seed)  # so that it hears of what others propose before its first turn
+
+    def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
         return self.study.ask(self.name, self.seed, self.space, self.defaults)
 
 
@@ -151,7 +154,7 @@ class Explorers:
         while self._explorers:
             total = 1 + sum(counts[name] for name in self._explorers)
             name = max(self._explorers, key=lambda name: self._shares[name] * total - counts[name])
-            if proposal := self._explorers[name].propose():
+            if proposal := self._explorers[name].propose(records):
                 return proposal
             del self._explorers[name]
         return None

@@ -1,0 +1,190 @@
+"""The database of a study: Optuna's tables, written a whole trial at a time.
+
+Optuna itself commits once for every suggested value and reads back before each of them: a hundred milliseconds for a
+candidate with thirty open values. Here a proposal is one transaction and an ending another, so a killed process leaves
+either all of it or nothing. The tables are Optuna's own, at the version that it checks when it opens them: its
+dashboard and `optuna.load_study` read them as ever.
+
+SQLite keeps its rollback journal and waits for the disk: two commits per trial cost little, no file is left beside
+study.db when nothing is written (folders of runs are copied and committed), and a power cut loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import optuna
+import sqlalchemy
+from optuna.distributions import distribution_to_json
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
+
+from dse.errors import RunError
+
+Direction = Literal["minimize", "maximize"]
+STUDIES: Any = models.StudyModel.__table__
+STUDY_SYSTEM: Any = models.StudySystemAttributeModel.__table__
+TRIALS: Any = models.TrialModel.__table__
+PARAMS: Any = models.TrialParamModel.__table__
+VALUES: Any = models.TrialValueModel.__table__
+USER: Any = models.TrialUserAttributeModel.__table__
+SYSTEM: Any = models.TrialSystemAttributeModel.__table__
+
+
+class Database:
+    """One study in a database. Only one process may write into it."""
+
+    def __init__(self, url: str, name: str, directions: Sequence[Direction]) -> None:
+        self.shown = shown(url)
+        try:
+            self._storage = optuna.storages.RDBStorage(url)
+            self.study = optuna.create_study(
+                study_name=name, storage=self._storage, directions=directions, load_if_exists=True
+            )
+        except Exception as error:  # SQLAlchemy, Optuna and drivers raise many kinds here
+            raise RunError(f"{self.shown}: the study cannot be opened: {why(error, url)}") from None
+        self._study_id = self.study._study_id
+
+    def trials(self) -> list[FrozenTrial]:
+        """Every trial, in order."""
+        return self.study.get_trials(deepcopy=False)
+
+    def system_attrs(self) -> dict[str, Any]:
+        """What Optuna's samplers keep for the whole study."""
+        return dict(self._storage.get_study_system_attrs(self._study_id))
+
+    def add(self, trial: FrozenTrial, study_attrs: Mapping[str, Any]) -> int:
+        """Writes a running trial, and what changed of the study's attributes. Returns the trial's id in the database.
+
+        Raises RunError when another process has taken its number.
+        """
+        with self._transaction() as connection:
+            # The first two take the locks, of PostgreSQL and of SQLite: what is read next stays so.
+            connection.execute(
+                sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == self._study_id).with_for_update()
+            )
+            inserted = connection.execute(
+                TRIALS.insert().values(
+                    study_id=self._study_id, number=trial.number, state=TrialState.RUNNING, datetime_start=_now()
+                )
+            )
+            trial_id = int(inserted.inserted_primary_key[0])  # type: ignore[index]
+            before = connection.execute(
+                sqlalchemy.select(TRIALS.c.number)
+                .where(TRIALS.c.study_id == self._study_id, TRIALS.c.trial_id < trial_id)
+                .order_by(TRIALS.c.trial_id.desc())
+                .limit(1)
+            ).scalar()
+            if trial.number != (0 if before is None else before + 1):
+                raise RunError(f"{self.shown}: another process writes into the study of this run")
+            rows = []
+            for name, value in trial.params.items():
+                domain = trial.distributions[name]
+                rows.append(
+                    {
+                        "trial_id": trial_id,
+                        "param_name": name,
+                        "param_value": domain.to_internal_repr(value),
+                        "distribution_json": distribution_to_json(domain),
+                    }
+                )
+            _insert(connection, PARAMS, rows)
+            _insert(connection, USER, _attributes(trial_id, trial.user_attrs))
+            _insert(connection, SYSTEM, _attributes(trial_id, trial.system_attrs))
+            for key, value in study_attrs.items():
+                here = (STUDY_SYSTEM.c.study_id == self._study_id) & (STUDY_SYSTEM.c.key == key)
+                text = json.dumps(value)
+                if not connection.execute(STUDY_SYSTEM.update().where(here).values(value_json=text)).rowcount:
+                    connection.execute(STUDY_SYSTEM.insert().values(study_id=self._study_id, key=key, value_json=text))
+        return trial_id
+
+    def end(
+        self,
+        trial_id: int,
+        state: TrialState,
+        values: list[float],
+        user_attrs: Mapping[str, Any],
+        system_attrs: Mapping[str, Any],
+    ) -> None:
+        """Writes all that makes a trial a record; one that has ended already is left as it is."""
+        with self._transaction() as connection:
+            open_ = (TRIALS.c.trial_id == trial_id) & TRIALS.c.state.in_([TrialState.RUNNING, TrialState.WAITING])
+            ended = connection.execute(TRIALS.update().where(open_).values(state=state, datetime_complete=_now()))
+            if not ended.rowcount:
+                return
+            _insert(connection, USER, _attributes(trial_id, user_attrs))
+            _insert(connection, SYSTEM, _attributes(trial_id, system_attrs))
+            rows = []
+            for objective, value in enumerate(values):
+                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                rows.append({"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind})
+            _insert(connection, VALUES, rows)
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._storage.engine, self.shown)
+
+
+class _Transaction:
+    """A connection whose work is committed whole or not at all. Raises RunError when the database refuses."""
+
+    def __init__(self, engine: sqlalchemy.Engine, shown: str) -> None:
+        self._begun = engine.begin()
+        self._shown = shown
+
+    def __enter__(self) -> sqlalchemy.Connection:
+        try:
+            return self._begun.__enter__()
+        except SQLAlchemyError as error:
+            raise self._refused(error) from None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            self._begun.__exit__(kind, error, trace)
+        except SQLAlchemyError as again:
+            error = again
+        if isinstance(error, SQLAlchemyError):
+            raise self._refused(error) from None
+
+    def _refused(self, error: SQLAlchemyError) -> RunError:
+        return RunError(f"{self._shown}: the study cannot be written: {getattr(error, 'orig', None) or error}")
+
+
+def _insert(connection: sqlalchemy.Connection, table: Any, rows: list[dict[str, Any]]) -> None:
+    if rows:  # without any, SQLAlchemy would write a row of defaults
+        connection.execute(table.insert(), rows)
+
+
+def _attributes(trial_id: int, attrs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
+
+
+def _now() -> datetime:
+    """As Optuna stores times: of UTC, without saying so."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def shown(url: str) -> str:
+    """An address of a database as a message may show it: without the password."""
+    try:
+        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "the address of the study"
+
+
+def why(error: Exception, url: str) -> str:
+    """The reason in one line, without the password that a driver may repeat."""
+    if isinstance(error, ImportError):
+        backend = sqlalchemy.make_url(url).get_backend_name()
+        extra = "; pip install 'dse[postgresql]'" if backend == "postgresql" else ""
+        return f"the package of its driver is not installed ({error.__cause__ or error}){extra}"
+    inner: BaseException = error.__cause__ or error
+    text = " ".join(str(getattr(inner, "orig", None) or inner).split())
+    try:
+        secret = sqlalchemy.make_url(url).password
+    except SQLAlchemyError:
+        secret = None
+    return text.replace(str(secret), "***") if secret else text
