@@ -26,7 +26,7 @@ from dse.candidate import Candidate
 from dse.database import Database
 from dse.domains import Domain
 from dse.errors import NetworkError, RunError
-from dse.record import Outcome, TrialRecord
+from dse.record import Outcome, TrialRecord, Written
 from dse.samplers import Memory, distribution, make_sampler, suggested
 from dse.space import Assignment, Defaults, Space
 from dse.tasks import DIRECTIONS
@@ -208,7 +208,7 @@ class Study:
         trial.datetime_complete = datetime.now()
         self._database.end(self._ids[number], trial.state, numbers, found, limits)
         self._memory.put(trial)
-        self._records[number] = _record(trial, self._records[number].candidate)
+        self._records[number] = _record(trial, self._records[number].held)
 
     # -- reading
 
@@ -242,17 +242,19 @@ def _translated(key: str, value: Any, ids: Mapping[int, int] | list[int]) -> Any
     return [ids[trial] for trial in value] if ":parent:" in key else value
 
 
-def _record(trial: FrozenTrial, candidate: Candidate | None = None) -> TrialRecord:
+def _record(trial: FrozenTrial, candidate: Candidate | Written | None = None) -> TrialRecord:
     attrs = trial.user_attrs
     ending: dict[str, Any] = attrs.get("ending", {})
     outcome: Outcome = ending.get("outcome", "infeasible" if trial.state.is_finished() else "running")
     if candidate is None and "candidate" in attrs:
-        candidate = Candidate.from_json(attrs["candidate"])
+        candidate = (
+            Written(attrs["id"], attrs["candidate"]) if "id" in attrs else Candidate.from_json(attrs["candidate"])
+        )
     return TrialRecord(
         number=trial.number,
         outcome=outcome,
         explorer=attrs.get("explorer", ""),
-        candidate=candidate,
+        candidate=candidate,  # type: ignore[arg-type]  # it is built when it is asked for
         values=dict(ending.get("values", {})),
         reason=ending.get("reason", ""),
         seconds=float(ending.get("seconds", 0.0)),
