@@ -13,7 +13,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -25,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dse.errors import RunError
 
+STUDY_NAME = "dse"
 Direction = Literal["minimize", "maximize"]
 STUDIES: Any = models.StudyModel.__table__
 STUDY_SYSTEM: Any = models.StudySystemAttributeModel.__table__
@@ -35,18 +39,63 @@ USER: Any = models.TrialUserAttributeModel.__table__
 SYSTEM: Any = models.TrialSystemAttributeModel.__table__
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a study is: a database, and the name of the study among those that it may hold."""
+
+    url: str
+    name: str = STUDY_NAME
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Place:
+        """The study in results/<name>/study.db, whatever characters the name has."""
+        return cls(sqlalchemy.URL.create("sqlite", database=str(folder / "study.db")).render_as_string())
+
+    @classmethod
+    def named(cls, url: str, name: str) -> Place:
+        """A study at an address that a person gave; its tables are made. Raises RunError when it cannot be reached."""
+        with suppress(SQLAlchemyError):
+            known = sqlalchemy.make_url(url)
+            if known.get_backend_name() == "sqlite":
+                if known.database in (None, "", ":memory:"):
+                    raise RunError(f"--storage {url}: expected a file, as in sqlite:////home/me/studies.db")
+                # The run may be read from another folder than it was made from.
+                url = known.set(database=str(Path(str(known.database)).resolve())).render_as_string()
+        place = cls(url, name)
+        try:
+            place.open(make=True)
+        except Exception as error:
+            raise RunError(f"--storage: {place} cannot be opened: {why(error, url)}") from None
+        return place
+
+    def __str__(self) -> str:
+        return shown(self.url)
+
+    def open(self, make: bool) -> optuna.storages.RDBStorage:
+        """The database; its tables are made when they are missing, if asked for."""
+        url = sqlalchemy.make_url(self.url)
+        if url.drivername == "postgresql":
+            url = url.set(drivername="postgresql+psycopg")  # the driver that dse[postgresql] installs
+        # A server may have closed the connection while a candidate was trained.
+        return optuna.storages.RDBStorage(
+            url.render_as_string(hide_password=False),
+            engine_kwargs={"pool_pre_ping": True},
+            skip_table_creation=not make,
+        )
+
+
 class Database:
     """One study in a database. Only one process may write into it."""
 
-    def __init__(self, url: str, name: str, directions: Sequence[Direction]) -> None:
-        self.shown = shown(url)
+    def __init__(self, place: Place, directions: Sequence[Direction]) -> None:
+        self.shown = str(place)
         try:
-            self._storage = optuna.storages.RDBStorage(url)
+            self._storage = place.open(make=True)
             self.study = optuna.create_study(
-                study_name=name, storage=self._storage, directions=directions, load_if_exists=True
+                study_name=place.name, storage=self._storage, directions=directions, load_if_exists=True
             )
         except Exception as error:  # SQLAlchemy, Optuna and drivers raise many kinds here
-            raise RunError(f"{self.shown}: the study cannot be opened: {why(error, url)}") from None
+            raise RunError(f"{self.shown}: the study cannot be opened: {why(error, place.url)}") from None
         self._study_id = self.study._study_id
 
     def trials(self) -> list[FrozenTrial]:
@@ -167,24 +216,45 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def shown(url: str) -> str:
-    """An address of a database as a message may show it: without the password."""
+def read_trials(place: Place) -> list[FrozenTrial]:
+    """The trials of a study, without changing it. Raises RunError."""
+    known = sqlalchemy.make_url(place.url)
+    if known.get_backend_name() == "sqlite" and not Path(str(known.database)).is_file():
+        raise RunError(f"{place}: there is no such file, which should hold the study of a run")
     try:
-        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        # Creating tables here would race with a search that is just creating them.
+        study = optuna.load_study(study_name=place.name, storage=place.open(make=False))
+        return study.get_trials(deepcopy=False)
+    except Exception as error:
+        raise RunError(f"{place}: not the study of a run: {why(error, place.url)}") from None
+
+
+def shown(url: str) -> str:
+    """An address of a database as a message may show it: without the password, and a file by its path."""
+    try:
+        known = sqlalchemy.make_url(url)
     except SQLAlchemyError:
-        return "the address of the study"
+        return "--storage"
+    hidden = known.difference_update_query(["password"]) if "password" in known.query else known
+    if known.get_backend_name() == "sqlite":
+        return known.database or url
+    return hidden.render_as_string(hide_password=True)
 
 
 def why(error: Exception, url: str) -> str:
     """The reason in one line, without the password that a driver may repeat."""
+    try:
+        known = sqlalchemy.make_url(url)
+    except SQLAlchemyError:
+        return "came no address of a database, expected one such as postgresql://user:password@host/name"
     if isinstance(error, ImportError):
-        backend = sqlalchemy.make_url(url).get_backend_name()
-        extra = "; pip install 'dse[postgresql]'" if backend == "postgresql" else ""
-        return f"the package of its driver is not installed ({error.__cause__ or error}){extra}"
+        missing = error.__cause__ or error.__context__ or error
+        extra = ": pip install 'dse[postgresql]'" if known.get_backend_name() == "postgresql" else ""
+        return f"the Python package of its driver is not installed ({missing}){extra}"
+    if isinstance(error, sqlalchemy.exc.NoSuchModuleError):
+        return f"SQLAlchemy knows no database {known.drivername!r}; expected sqlite, postgresql, mysql"
     inner: BaseException = error.__cause__ or error
     text = " ".join(str(getattr(inner, "orig", None) or inner).split())
-    try:
-        secret = sqlalchemy.make_url(url).password
-    except SQLAlchemyError:
-        secret = None
-    return text.replace(str(secret), "***") if secret else text
+    for secret in (known.password, known.query.get("password")):
+        text = text.replace(str(secret), "***") if secret else text
+    return text

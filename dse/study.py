@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import sqlalchemy
 from optuna.samplers._ga import BaseGASampler
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.candidate import Candidate
-from dse.database import Database
+from dse.database import Database, Place, read_trials
 from dse.domains import Domain
 from dse.errors import NetworkError, RunError
 from dse.record import Outcome, TrialRecord, Written
@@ -31,7 +30,6 @@ from dse.samplers import Memory, distribution, make_sampler, suggested
 from dse.space import Assignment, Defaults, Space
 from dse.tasks import DIRECTIONS
 
-STUDY_NAME = "dse"
 OUTCOMES: tuple[Outcome, ...] = ("complete", "repeated", "infeasible", "failed")
 
 
@@ -56,12 +54,12 @@ class Draft:
 class Study:
     """The trials of one run. One process at a time may have it; others read with `read_study`."""
 
-    def __init__(self, url: str, objectives: list[str], population: int = 16, name: str = STUDY_NAME) -> None:
+    def __init__(self, place: Place, objectives: list[str], population: int = 16) -> None:
         _be_quiet()
         self.objectives = objectives
         self.population = population
         directions = [DIRECTIONS[name] for name in objectives]
-        self._database = Database(url, name, directions)
+        self._database = Database(place, directions)
         self.study = self._database.study
         if self.study.metric_names != objectives:
             self.study.set_metric_names(objectives)
@@ -82,7 +80,7 @@ class Study:
     @classmethod
     def in_folder(cls, folder: Path, objectives: list[str], population: int = 16) -> Study:
         """The study in results/<name>/study.db."""
-        return cls(sqlite_url(folder), objectives, population)
+        return cls(Place.in_folder(folder), objectives, population)
 
     # -- proposing
 
@@ -232,11 +230,6 @@ class Study:
                 yield self._records[number]
 
 
-def sqlite_url(folder: Path) -> str:
-    """The address of the database in a run's folder, whatever characters its name has."""
-    return sqlalchemy.URL.create("sqlite", database=str(folder / "study.db")).render_as_string()
-
-
 def _translated(key: str, value: Any, ids: Mapping[int, int] | list[int]) -> Any:
     """A study's attribute with other ids of its trials: the parents of a generation are kept so."""
     return [ids[trial] for trial in value] if ":parent:" in key else value
@@ -263,19 +256,16 @@ def _record(trial: FrozenTrial, candidate: Candidate | Written | None = None) ->
     )
 
 
-def read_study(folder: Path) -> list[TrialRecord]:
-    """The trials of a finished or running run, without changing it. Raises RunError."""
+def read_study(folder: Path, place: Place | None = None) -> list[TrialRecord]:
+    """The trials of a finished or running run, without changing it. Raises RunError.
+
+    The study is in the folder, unless it has another place.
+    """
     path = folder / "study.db"
-    if not path.is_file():
+    if place is None and not path.is_file():
         raise RunError(f"{folder}: no study.db, so this is no run; a run is a folder that dse search wrote")
     _be_quiet()
-    try:
-        # Creating tables here would race with a search that is just creating them.
-        storage = optuna.storages.RDBStorage(sqlite_url(folder), skip_table_creation=True)
-        study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
-    except Exception as error:
-        raise RunError(f"{path}: not the study of a run: {error}") from None
-    return [_record(trial) for trial in study.get_trials(deepcopy=False)]
+    return [_record(trial) for trial in read_trials(place or Place.in_folder(folder))]
 
 
 def _be_quiet() -> None:

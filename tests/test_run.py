@@ -20,7 +20,7 @@ from dse.record import TrialRecord
 from dse.run import Settings, _description, search
 from dse.run_folder import load_summary, model_folder, read_run, run_boards
 from dse.space import Defaults, parse_space
-from dse.study import Study, sqlite_url
+from dse.study import Study
 from dse.summary import on_board
 from dse.tasks import load_task
 
@@ -91,7 +91,7 @@ def test_a_search_leaves_a_run(explorer: str, tmp_path: Path) -> None:
 
 def optuna_reads(folder: Path) -> optuna.Study:
     """The study as Optuna's own tools find it."""
-    return optuna.load_study(study_name="dse", storage=sqlite_url(folder))
+    return optuna.load_study(study_name="dse", storage=database.Place.in_folder(folder).url)
 
 
 def test_optuna_reads_what_a_search_wrote(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import optuna
 import pytest
 
+from dse.database import Place
 from dse.errors import RunError
 from dse.explorers import make_explorer
 from dse.samplers import TPE_LAST, QuickTpe
 from dse.space import Defaults, parse_space
-from dse.study import Study, read_study, sqlite_url
+from dse.study import Study, read_study
 from tests.test_explorers import OBJECTIVES, REAL, end
 
 SPACE = parse_space(REAL, "small.yaml")
@@ -46,7 +47,7 @@ def test_a_genetic_algorithm_goes_on_in_its_generation(tmp_path: Path) -> None:
             study = Study.in_folder(tmp_path, OBJECTIVES, population=4)
             study.sampler("optuna:nsga2", 0)
         turn(study, "random" if number % 2 else "optuna:nsga2")
-    found = optuna.load_study(study_name="dse", storage=sqlite_url(tmp_path))
+    found = optuna.load_study(study_name="dse", storage=Place.in_folder(tmp_path).url)
     generations = [trial.system_attrs["NSGAIISampler:generation"] for trial in found.trials]
     assert generations == [number // 6 for number in range(24)]
     parents = found._storage.get_study_system_attrs(found._study_id)["NSGAIISampler:parent:3"]

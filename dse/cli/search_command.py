@@ -56,6 +56,10 @@ from dse.errors import DseError
     help="Seed of proposals, weights and batches.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/SPACE-BOARD]")
+@click.option(
+    "--storage",
+    help="Keep the study in this database, such as postgresql://user@host/name, instead of study.db in the folder.",
+)
 @limit_options
 @click.option(
     "--export/--no-export", "exporting", default=True, show_default=True, help="Export the front when the search ends."
@@ -76,6 +80,7 @@ def command(
     ray_address: str | None,
     seed: int,
     out: Path | None,
+    storage: str | None,
     exporting: bool,
     test_images: int | None,
     **given_limits: str | None,
@@ -123,6 +128,7 @@ def command(
         ray_address=ray_address,
         seed=seed,
         data=data,
+        storage=storage,
     )
     face = make_face()
     try:
