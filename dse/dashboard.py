@@ -26,8 +26,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import optuna_dashboard
 
+from dse.database import ReadOnlyStorage
 from dse.errors import RunError
-from dse.study import STUDY_NAME, ReadOnlyStorage
+from dse.run_folder import place_of
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -67,16 +68,18 @@ def serve(folder: Path, listener: socket.socket) -> None:
 def application(folder: Path, port: int) -> WSGIApplication:
     """The dashboard of a run behind its guard. Raises RunError when the folder has no study."""
     storage = _Shown(folder)
-    return guard(
-        optuna_dashboard.wsgi(storage), port, f"/dashboard/studies/{storage.get_study_id_from_name(STUDY_NAME)}"
-    )
+    return guard(optuna_dashboard.wsgi(storage), port, f"/dashboard/studies/{storage.study_id}")
 
 
 class _Shown(ReadOnlyStorage):
     """The study as the dashboard is to show it: under the name of its folder, each trial's record in columns."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(place_of(folder))
+        self.folder = folder
+
     def get_all_studies(self) -> list[Any]:
-        studies = [study for study in super().get_all_studies() if study.study_name == STUDY_NAME]
+        studies = [study for study in super().get_all_studies() if study.study_name == self.place.name]
         for study in studies:
             study.study_name = self.folder.resolve().name
         return studies

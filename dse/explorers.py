@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,9 +39,9 @@ class Explorer:
     seed: int
     fits: Fits
 
-    def propose(self) -> Proposal | None:
-        """A new trial in the study; None when there is nothing left to propose."""
-        assignment = self.choose(self.study.records())
+    def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
+        """A new trial in the study, after these; None when there is nothing left to propose."""
+        assignment = self.choose(self.study.records() if records is None else records)
         return self.study.enqueue(self.name, assignment, self.space, self.defaults) if assignment else None
 
     def choose(self, records: list[TrialRecord]) -> Assignment | None:
@@ -51,7 +52,10 @@ class Explorer:
 class OptunaExplorer(Explorer):
     """One of Optuna's samplers, which reads the study itself."""
 
-    def propose(self) -> Proposal | None:
+    def __post_init__(self) -> None:
+        self.study.sampler(self.name, self.seed)  # so that it hears of what others propose before its first turn
+
+    def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
         return self.study.ask(self.name, self.seed, self.space, self.defaults)
 
 
@@ -65,13 +69,27 @@ class NniExplorer(Explorer):
         seed = _seed(self.seed, len(records))
         weights = draw_weights(np.random.default_rng(seed), len(self.study.objectives))
         past = zip((record.params for record in ended), rewards(ended, self.study.objectives, weights), strict=True)
+        found = suggest(self.name.partition(":")[2], self.space.domains, list(past), seed)
+        return asked_for(self.space, self.defaults, found)
+
+
+class NniGridExplorer(Explorer):
+    """NNI's grid search, which passes over what leads to a candidate that was proposed before."""
+
+    @cached_property
+    def points(self) -> Iterator[Assignment]:
+        """What is left of its grid."""
+        from dse.nni_tuners import ways
+
+        return ways(self.space.domains)
+
+    def choose(self, records: list[TrialRecord]) -> Assignment | None:
         known = {_key(record.params) for record in records}
-
-        def is_new(values: Assignment) -> bool:
-            return _key(asked_for(self.space, self.defaults, values)) not in known
-
-        found = suggest(self.name.partition(":")[2], self.space.domains, list(past), seed, is_new)
-        return asked_for(self.space, self.defaults, found) if found else None
+        for values in self.points:  # what it has passed over stays known: it need not begin anew for every proposal
+            assignment = asked_for(self.space, self.defaults, values)
+            if _key(assignment) not in known:
+                return assignment
+        return None
 
 
 class RandomExplorer(Explorer):
@@ -151,7 +169,7 @@ class Explorers:
         while self._explorers:
             total = 1 + sum(counts[name] for name in self._explorers)
             name = max(self._explorers, key=lambda name: self._shares[name] * total - counts[name])
-            if proposal := self._explorers[name].propose():
+            if proposal := self._explorers[name].propose(records):
                 return proposal
             del self._explorers[name]
         return None
@@ -159,8 +177,14 @@ class Explorers:
 
 def make_explorer(name: str, study: Study, space: Space, defaults: Defaults, seed: int, fits: Fits) -> Explorer:
     """The explorer of a name in `EXPLORERS`."""
-    kinds = {"optuna": OptunaExplorer, "nni": NniExplorer, "random": RandomExplorer, "grid": GridExplorer}
-    return kinds[name.partition(":")[0]](name, study, space, defaults, seed, fits)
+    kinds: dict[str, type[Explorer]] = {
+        "optuna": OptunaExplorer,
+        "nni": NniExplorer,
+        "random": RandomExplorer,
+        "grid": GridExplorer,
+    }
+    kind = NniGridExplorer if name == "nni:gridsearch" else kinds[name.partition(":")[0]]
+    return kind(name, study, space, defaults, seed, fits)
 
 
 def asked_for(space: Space, defaults: Defaults, values: Assignment) -> dict[str, Value]:

@@ -9,11 +9,19 @@ running ──> complete      trained, with all its values
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from dse.candidate import Candidate
 
 Outcome = Literal["running", "complete", "repeated", "infeasible", "failed"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A candidate as it stands in the database."""
+
+    id: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,30 @@ class TrialRecord:
     @property
     def id(self) -> str:
         """The candidate's id; empty when there is no candidate."""
-        return self.candidate.id if self.candidate else ""
+        return self.held.id if self.held else ""
+
+    @property
+    def held(self) -> Candidate | Written | None:
+        """The candidate, built or not."""
+        return cast(Candidate | Written | None, self.__dict__["candidate"])
+
+
+class _Candidate:
+    """The field of a record that holds a candidate: one that is read from the database is built when it is asked for,
+    which takes a millisecond or two, and a study may have ten thousand."""
+
+    def __get__(self, record: TrialRecord | None, owner: type | None = None) -> Candidate | None:
+        assert record is not None
+        held = record.__dict__["candidate"]
+        if isinstance(held, Written):
+            held = record.__dict__["candidate"] = Candidate.from_json(held.text)
+        return cast(Candidate | None, held)
+
+    def __set__(self, record: TrialRecord, value: Candidate | Written | None) -> None:
+        record.__dict__["candidate"] = value
+
+
+TrialRecord.candidate = _Candidate()  # type: ignore[assignment]  # behind the field, for those who read it
 
 
 @dataclass(frozen=True)

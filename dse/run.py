@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dse.cost import Board, Budget, Budgets, CostReport, estimate
+from dse.database import Place
 from dse.datasets import Data, load_data
 from dse.errors import NothingFitsError
 from dse.explorer_names import DEFAULT
@@ -58,6 +59,7 @@ class Settings:
     worker_memory: int | None = None  # bytes, at which a worker is ended and its trial has failed
     seed: int = 0
     data: str | None = None
+    storage: str | None = None  # address of a database to keep the study in, instead of study.db
 
     def training_defaults(self, data: Data) -> Defaults:
         """What the task and the data give to every candidate."""
@@ -85,16 +87,16 @@ def search(settings: Settings, face: Face) -> Summary:
     if nearest.excess > 0:
         raise NothingFitsError(nothing_fits(settings, nearest))
     with locked(settings.folder):
-        settle(settings.folder, _description(settings, data), settings.data)
-        return _Loop(settings, data, defaults, face).run(nearest)
+        place = settle(settings.folder, _description(settings, data), settings.data, settings.storage)
+        return _Loop(settings, data, defaults, face, place).run(nearest)
 
 
 class _Loop:
-    def __init__(self, settings: Settings, data: Data, defaults: Defaults, face: Face) -> None:
+    def __init__(self, settings: Settings, data: Data, defaults: Defaults, face: Face, place: Place) -> None:
         self.settings, self.data, self.defaults, self.face = settings, data, defaults, face
         # With few trials a small generation, so that the explorer learns from the first ones.
         population = max(6, min(32, settings.trials // 4))
-        self.study = Study.in_folder(settings.folder, list(settings.task.objectives), population)
+        self.study = Study(place, list(settings.task.objectives), population)
         self.explorers = Explorers(
             settings.explorers,
             lambda name: make_explorer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from dse.cost import Board
+from dse.database import Place
 from dse.errors import FileError, RunError
 from dse.files import write_atomic
 from dse.strict_yaml import load
@@ -16,7 +18,8 @@ from dse.study import read_study
 from dse.summary import Summary
 from dse.tasks import Task
 
-LOCAL = "local.yaml"  # what holds on this machine only, and is no part of the record: where the images are
+# What holds on this machine only, and is no part of the record: where the images are, and the study if not in study.db.
+LOCAL = "local.yaml"
 
 
 def model_folder(run: Path, candidate_id: str) -> Path:
@@ -29,20 +32,31 @@ def bundle_folder(run: Path, candidate_id: str) -> Path:
     return run / "bundles" / candidate_id
 
 
-def settle(folder: Path, wanted: dict[str, Any], location: str | None) -> None:
+def settle(folder: Path, wanted: dict[str, Any], location: str | None, storage: str | None = None) -> Place:
     """Writes run.yaml, or compares its settings with those asked for now. Raises RunError.
 
-    `location` is where the images are on this machine.
+    `location` is where the images are on this machine, `storage` the address of the database; without one it stays
+    where it is. Returns the place of the study.
     """
-    path = folder / "run.yaml"
+    path, place = folder / "run.yaml", study_place(folder)
+    if not path.exists() and (folder / "study.db").exists():
+        raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another --out")
+    if storage:
+        # Many runs may share a database, and two folders a name.
+        new = f"dse-{folder.resolve().name[:400]}-{uuid.uuid4().hex[:8]}"
+        asked = Place.named(storage, place.name if place else new)
+        if path.exists() and str(place) != str(asked):
+            where = place or folder / "study.db"
+            raise RunError(f"{folder}: the study of this run is in {where}, not in {asked}; choose another --out")
+        place = asked  # with another password, perhaps
     if not path.exists():
-        if (folder / "study.db").exists():
-            raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another --out")
         write_atomic(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=110))
     _compare(folder, wanted)
     if location not in (None, "sample"):
         location = str(Path(str(location)).resolve())
-    write_atomic(folder / LOCAL, yaml.safe_dump({"data": location}))
+    local = {"data": location} | ({"storage": place.url, "study": place.name} if place else {})
+    write_atomic(folder / LOCAL, yaml.safe_dump(local, width=10_000), mode=0o600 if place else 0o644)
+    return place or Place.in_folder(folder)
 
 
 def _compare(folder: Path, wanted: dict[str, Any]) -> None:
@@ -94,15 +108,29 @@ def read_run(folder: Path) -> dict[str, Any]:
 def load_summary(folder: Path) -> Summary:
     """How the run in a folder stands. Raises RunError."""
     run = read_run(folder)
-    return Summary(list(run["settings"]["task"]["objectives"]), read_study(folder))
+    return Summary(list(run["settings"]["task"]["objectives"]), read_study(folder, place_of(folder)))
 
 
 def data_location(folder: Path) -> str | None:
     """Where the search was told that the images are; None for the default place, or on another machine."""
+    return _local(folder).get("data")
+
+
+def study_place(folder: Path) -> Place | None:
+    """Where the study of a run is when it is not in its folder."""
+    local = _local(folder)
+    return Place(local["storage"], local["study"]) if {"storage", "study"} <= local.keys() else None
+
+
+def place_of(folder: Path) -> Place:
+    """Where the study of a run is, or would be."""
+    return study_place(folder) or Place.in_folder(folder)
+
+
+def _local(folder: Path) -> dict[str, str]:
     path = folder / LOCAL
     value = load(path).value if path.is_file() else {}
-    found = value.get("data") if isinstance(value, dict) else None
-    return found if isinstance(found, str) else None
+    return {key: text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}
 
 
 def run_boards(folder: Path) -> list[Board]:

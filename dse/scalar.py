@@ -27,24 +27,14 @@ def rewards(records: Sequence[TrialRecord], objectives: Sequence[str], weights: 
     """One number for each trial that has ended, the larger the better."""
     signs = np.array([-1.0 if DIRECTIONS[name] == "maximize" else 1.0 for name in objectives])
     feasible = [_is_feasible(record, objectives) for record in records]
-    losses = np.array(
-        [
-            signs * [record.values[name] for name in objectives]
-            for record, known in zip(records, feasible, strict=True)
-            if known
-        ]
+    losses = signs * np.array(
+        [[record.values[name] for name in objectives] for record, known in zip(records, feasible, strict=True) if known]
     ).reshape(-1, len(objectives))
     low = losses.min(axis=0, initial=np.inf)
     span = np.maximum(losses.max(axis=0, initial=-np.inf) - low, 1e-12) if len(losses) else np.ones(len(objectives))
-    weighted = iter(weights * (losses - low) / span)
-    found = []
-    for record, known in zip(records, feasible, strict=True):
-        if known:
-            parts = next(weighted)
-            found.append(-float(parts.max() + AUGMENTATION * parts.sum()))
-        else:
-            found.append(_penalty(record))
-    return found
+    parts = weights * (losses - low) / span
+    found = iter(-(parts.max(axis=1, initial=-np.inf) + AUGMENTATION * parts.sum(axis=1)))
+    return [float(next(found)) if known else _penalty(record) for record, known in zip(records, feasible, strict=True)]
 
 
 def _is_feasible(record: TrialRecord, objectives: Sequence[str]) -> bool:

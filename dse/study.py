@@ -1,34 +1,35 @@
-"""The record of a run: an Optuna study in a database, and Optuna's samplers as explorers.
+"""The record of a run: an Optuna study in a database, and in memory while a search works on it.
 
-Everything that is known of a run is in its study, so a killed run goes on from there. This is the only file that
-imports Optuna. An infeasible trial is told as complete with accuracy 0, its real costs, and positive constraints:
-so every sampler that knows constraints learns by how much it was off.
+Everything that is known of a run is in its database, so a killed run goes on from there. A search reads it once, when
+it opens it; then it reads from memory, and writes every proposal and every ending, each in one transaction. An
+infeasible trial is told as complete with accuracy 0, its real costs, and positive constraints: so every sampler that
+knows constraints learns by how much it was off.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import copy
 import logging
-import sqlite3
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import optuna
-import sqlalchemy
+from optuna.samplers._ga import BaseGASampler
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.candidate import Candidate
-from dse.domains import Choice, Domain, FloatRange
-from dse.errors import NetworkError, RunError
-from dse.record import Outcome, TrialRecord
+from dse.database import Database, Place, read_trials
+from dse.domains import Domain
+from dse.errors import NetworkError
+from dse.record import Outcome, TrialRecord, Written
+from dse.samplers import Memory, distribution, make_sampler, suggested
 from dse.space import Assignment, Defaults, Space
 from dse.tasks import DIRECTIONS
 
-STUDY_NAME = "dse"
 OUTCOMES: tuple[Outcome, ...] = ("complete", "repeated", "infeasible", "failed")
 
 
@@ -41,79 +42,121 @@ class Proposal:
     problem: str = ""
 
 
-class Study:
-    """The trials of one run."""
+@dataclass
+class Draft:
+    """What a sampler would propose: not yet a trial, and nowhere written."""
 
-    def __init__(self, url: str, objectives: list[str], population: int = 16) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        logging.getLogger("optuna").setLevel(logging.WARNING)
-        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    trial: FrozenTrial
+    candidate: Candidate | None
+    problem: str = ""
+
+
+class Study:
+    """The trials of one run. One process at a time may have it; others read with `read_study`."""
+
+    def __init__(self, place: Place, objectives: list[str], population: int = 16) -> None:
+        _be_quiet()
         self.objectives = objectives
         self.population = population
-        try:
-            storage = optuna.storages.RDBStorage(url)
-            self.study = optuna.create_study(
-                study_name=STUDY_NAME,
-                storage=storage,
-                directions=[DIRECTIONS[name] for name in objectives],
-                load_if_exists=True,
-            )
-        except Exception as error:  # SQLAlchemy and Optuna raise many kinds here
-            raise RunError(f"{url}: the study cannot be opened: {error}") from None
-        self.study.set_metric_names(objectives)
+        directions = [DIRECTIONS[name] for name in objectives]
+        self._database = Database(place, directions)
+        self.study = self._database.study
+        if self.study.metric_names != objectives:
+            self.study.set_metric_names(objectives)
+        self._memory = Memory()
+        self._mirror = optuna.create_study(storage=self._memory, directions=directions)
         self._samplers: dict[str, optuna.samplers.BaseSampler] = {}
-        self._ended: dict[int, TrialRecord] = {}
+        self._ids: list[int] = []  # in the database, by the number of the trial
+        self._records: list[TrialRecord] = []
+        for trial in self._database.trials():
+            self._ids.append(trial._trial_id)
+            self._memory.put(copy.copy(trial))
+            self._records.append(_record(trial))
+        self._written = self._database.system_attrs()
+        numbers = {trial_id: number for number, trial_id in enumerate(self._ids)}
+        for key, value in self._written.items():
+            self._memory.set_study_system_attr(0, key, _translated(key, value, numbers))
 
     @classmethod
     def in_folder(cls, folder: Path, objectives: list[str], population: int = 16) -> Study:
         """The study in results/<name>/study.db."""
-        return cls(sqlite_url(folder), objectives, population)
+        return cls(Place.in_folder(folder), objectives, population)
 
     # -- proposing
 
     def ask(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Proposal:
         """A new trial from one of Optuna's samplers, which is asked for each open value as it is met."""
-        self.study.sampler = self._sampler(explorer, seed)
-        return self._begin(self.study.ask(), explorer, space, defaults)
+        return self.begin(explorer, self.draft(explorer, seed, space, defaults))
 
     def enqueue(self, explorer: str, assignment: Assignment, space: Space, defaults: Defaults) -> Proposal:
         """A new trial with values that another explorer chose."""
-        self.study.enqueue_trial(dict(assignment))
-        return self._begin(self.study.ask(), explorer, space, defaults)
+        trial = optuna.trial.create_trial(state=TrialState.RUNNING)
 
-    def _begin(self, trial: optuna.Trial, explorer: str, space: Space, defaults: Defaults) -> Proposal:
-        trial.set_user_attr("explorer", explorer)
+        def choose(path: str, domain: Domain) -> Any:
+            if path not in assignment:
+                raise NetworkError(path, f"no value given; known values: {', '.join(assignment) or 'none'}")
+            known = trial.distributions[path] = distribution(domain)
+            trial.params[path] = known.to_external_repr(known.to_internal_repr(assignment[path]))
+            return trial.params[path]
+
         try:
-            candidate = space.candidate(lambda path, domain: _suggest(trial, path, domain), defaults)
+            draft = Draft(trial, space.candidate(choose, defaults))
         except NetworkError as error:
-            return Proposal(trial.number, None, str(error))
-        trial.set_user_attr("id", candidate.id)
-        trial.set_user_attr("candidate", candidate.to_json())
-        return Proposal(trial.number, candidate)
+            draft = Draft(trial, None, str(error))
+        return self.begin(explorer, draft)
 
-    def _sampler(self, explorer: str, seed: int) -> optuna.samplers.BaseSampler:
+    def draft(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Draft:
+        """What one of Optuna's samplers would propose now."""
+        self._mirror.sampler = self.sampler(explorer, seed)
+        before = len(self._records)
+        try:
+            trial = self._mirror.ask()
+            try:
+                candidate = space.candidate(lambda path, domain: suggested(trial, path, domain), defaults)
+            except NetworkError as error:
+                return Draft(self._memory.get_trial(before), None, str(error))
+            return Draft(self._memory.get_trial(before), candidate)
+        finally:
+            if len(self._memory.get_all_trials(0, deepcopy=False)) > before:
+                self._memory.drop()
+
+    def begin(self, explorer: str, draft: Draft) -> Proposal:
+        """Makes a draft the next trial, and writes it down."""
+        trial, candidate = draft.trial, draft.candidate
+        trial.number = len(self._records)
+        trial.state = TrialState.RUNNING
+        trial.datetime_start = datetime.now()
+        trial.user_attrs = {"explorer": explorer}
+        if candidate:
+            trial.user_attrs |= {"id": candidate.id, "candidate": candidate.to_json()}
+        self._memory.put(trial)
+        try:
+            self._mirror._thread_local.cached_all_trials = None  # of the last proposal
+            for sampler in self._samplers.values():
+                # A genetic algorithm learns from what belongs to a generation only, whoever proposed it.
+                if isinstance(sampler, BaseGASampler):
+                    sampler.get_trial_generation(self._mirror, self._memory.get_trial(trial.number))
+            trial = self._memory.get_trial(trial.number)
+            attrs = {
+                key: changed
+                for key, value in self._memory.get_study_system_attrs(0).items()
+                if (changed := _translated(key, value, self._ids)) != self._written.get(key)
+            }
+            self._ids.append(self._database.add(trial, attrs))
+        except BaseException:
+            del self._ids[trial.number :]
+            self._memory.drop()
+            raise
+        self._written |= attrs
+        self._records.append(_record(trial, candidate))
+        return Proposal(trial.number, candidate, draft.problem)
+
+    def sampler(self, explorer: str, seed: int) -> optuna.samplers.BaseSampler:
+        """One of Optuna's samplers, made when it is first asked for. Raises RunError when its package is missing."""
         if explorer not in self._samplers:
             # A fresh process must not propose again what the study holds: its seed depends on how much there is.
-            seed = (seed * 1_000_003 + len(self.study.get_trials(deepcopy=False))) % 2**32
-            sampler: optuna.samplers.BaseSampler
-            match explorer:
-                case "optuna:nsga2":
-                    sampler = optuna.samplers.NSGAIISampler(population_size=self.population, seed=seed)
-                case "optuna:nsga3":
-                    sampler = optuna.samplers.NSGAIIISampler(population_size=self.population, seed=seed)
-                case "optuna:tpe":
-                    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=self.population)
-                case "optuna:gp":
-                    if not importlib.util.find_spec("torch"):
-                        raise RunError("optuna:gp needs the package torch, which is not installed: pip install torch")
-                    sampler = optuna.samplers.GPSampler(seed=seed, n_startup_trials=self.population)
-                case "optuna:qmc":
-                    sampler = optuna.samplers.QMCSampler(seed=seed, warn_independent_sampling=False)
-                case "optuna:random":
-                    sampler = optuna.samplers.RandomSampler(seed=seed)
-                case _:
-                    raise AssertionError(f"{explorer} is not one of Optuna's")
-            self._samplers[explorer] = sampler
+            seed = (seed * 1_000_003 + len(self._records)) % 2**32
+            self._samplers[explorer] = make_sampler(explorer, seed, self.population)
         return self._samplers[explorer]
 
     # -- telling
@@ -146,63 +189,65 @@ class Study:
         constraints: dict[str, float],
         facts: dict[str, Any],
     ) -> None:
-        trial = self._live(number)
-        for name, violation in constraints.items():
-            trial.set_constraint(name, violation)
-        # One attribute holds all that makes the trial a record: it is there whole or not at all.
-        trial.set_user_attr("ending", {"outcome": outcome, "values": values, **facts})
-        self._finish(number, outcome, values)
-
-    def _finish(self, number: int, outcome: Outcome, values: dict[str, float]) -> None:
-        if values and outcome != "failed":
-            self.study.tell(number, [values[name] for name in self.objectives], skip_if_finished=True)
-        else:
-            self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-
-    def _live(self, number: int) -> optuna.Trial:
-        return optuna.Trial(self.study, self.study.get_trials(deepcopy=False)[number]._trial_id)
+        trial = copy.copy(self._memory.get_trial(number))
+        if trial.state.is_finished():
+            return
+        # An earlier version may have been killed when it had written some of this.
+        found = {"ending": {"outcome": outcome, "values": values, **facts}} if "ending" not in trial.user_attrs else {}
+        before = trial.system_attrs
+        trial.system_attrs = dict(before)
+        for name in constraints.keys() - trial.constraints.keys():
+            trial.set_constraint(name, constraints[name])
+        limits = {key: value for key, value in trial.system_attrs.items() if key not in before}
+        numbers = [float(values[name]) for name in self.objectives] if values and outcome != "failed" else []
+        trial.state = TrialState.COMPLETE if numbers else TrialState.FAIL
+        trial.values = numbers or None
+        trial.user_attrs = trial.user_attrs | found
+        trial.datetime_complete = datetime.now()
+        self._database.end(self._ids[number], trial.state, numbers, found, limits)
+        self._memory.put(trial)
+        self._records[number] = _record(trial, self._records[number].held)
 
     # -- reading
 
     def records(self) -> list[TrialRecord]:
-        """Every trial, in order. One that has ended is read once."""
-        found = []
-        for trial in self.study.get_trials(deepcopy=False):
-            record = self._ended.get(trial.number) or _record(trial)
-            if trial.state.is_finished():
-                self._ended[trial.number] = record
-            found.append(record)
-        return found
+        """Every trial, in order."""
+        return list(self._records)
 
     def interrupted(self) -> Iterator[TrialRecord]:
         """Trials that a killed process left running, to be taken up again; those already known to have ended, or
-        that never became a candidate, are closed here."""
-        while self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self.study.ask()  # takes the one that waits, and begins it
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            ending = trial.user_attrs.get("ending")
+        that never became a candidate, are closed here. (Only earlier versions could leave such.)"""
+        for number in range(len(self._records)):
+            trial = self._memory.get_trial(number)
+            if trial.state.is_finished():
+                continue
+            ending = dict(trial.user_attrs.get("ending", {}))
             if ending:
-                self._finish(trial.number, ending["outcome"], ending["values"])
+                self._end(number, ending.pop("outcome"), ending.pop("values"), {}, ending)
             elif "candidate" not in trial.user_attrs:
-                self.tell_infeasible(trial.number, {}, {}, "interrupted before it was a candidate")
+                self.tell_infeasible(number, {}, {}, "interrupted before it was a candidate")
             else:
-                yield _record(trial)
+                yield self._records[number]
 
 
-def sqlite_url(folder: Path) -> str:
-    """The address of the database in a run's folder, whatever characters its name has."""
-    return sqlalchemy.URL.create("sqlite", database=str(folder / "study.db")).render_as_string()
+def _translated(key: str, value: Any, ids: Mapping[int, int] | list[int]) -> Any:
+    """A study's attribute with other ids of its trials: the parents of a generation are kept so."""
+    return [ids[trial] for trial in value] if ":parent:" in key else value
 
 
-def _record(trial: FrozenTrial) -> TrialRecord:
+def _record(trial: FrozenTrial, candidate: Candidate | Written | None = None) -> TrialRecord:
     attrs = trial.user_attrs
     ending: dict[str, Any] = attrs.get("ending", {})
     outcome: Outcome = ending.get("outcome", "infeasible" if trial.state.is_finished() else "running")
+    if candidate is None and "candidate" in attrs:
+        candidate = (
+            Written(attrs["id"], attrs["candidate"]) if "id" in attrs else Candidate.from_json(attrs["candidate"])
+        )
     return TrialRecord(
         number=trial.number,
         outcome=outcome,
         explorer=attrs.get("explorer", ""),
-        candidate=Candidate.from_json(attrs["candidate"]) if "candidate" in attrs else None,
+        candidate=candidate,  # type: ignore[arg-type]  # it is built when it is asked for
         values=dict(ending.get("values", {})),
         reason=ending.get("reason", ""),
         seconds=float(ending.get("seconds", 0.0)),
@@ -212,52 +257,16 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     )
 
 
-def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Any:
-    match domain:
-        case Choice():
-            return trial.suggest_categorical(path, list(domain.labels))
-        case FloatRange():
-            return trial.suggest_float(path, domain.low, domain.high, log=domain.log)
-        case _:
-            return trial.suggest_int(path, domain.low, domain.high, step=domain.step)
+def read_study(folder: Path, place: Place | None = None) -> list[TrialRecord]:
+    """The trials of a finished or running run, without changing it. Raises RunError.
 
-
-class _ReadOnlyConnection(sqlite3.Connection):
-    """A connection that refuses to change its database.
-
-    NOTE: not SQLite's mode=ro, which cannot roll back what a killed search was just writing, and fails then.
+    The study is in the folder, unless it has another place.
     """
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.execute("PRAGMA query_only = ON")
+    _be_quiet()
+    return [_record(trial) for trial in read_trials(place or Place.in_folder(folder))]
 
 
-class ReadOnlyStorage(optuna.storages.RDBStorage):
-    """The database of a run, to be read; whatever would change it raises. Raises RunError when there is none."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        path = folder / "study.db"
-        if not path.is_file():
-            raise RunError(f"{folder}: no study.db, so this is no run; a run is a folder that dse search wrote")
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        # Creating the file, or tables in it, would race with a search that is just creating them.
-        url = sqlalchemy.URL.create(
-            "sqlite", database=f"file:{quote(str(path.resolve()))}", query={"mode": "rw", "uri": "true"}
-        )
-        try:
-            super().__init__(
-                url.render_as_string(),
-                engine_kwargs={"connect_args": {"factory": _ReadOnlyConnection}},
-                skip_table_creation=True,
-            )
-            self.get_study_id_from_name(STUDY_NAME)
-        except Exception as error:  # SQLAlchemy and Optuna raise many kinds here
-            raise RunError(f"{path}: not the study of a run: {error}") from None
-
-
-def read_study(folder: Path) -> list[TrialRecord]:
-    """The trials of a finished or running run, without changing it. Raises RunError."""
-    study = optuna.load_study(study_name=STUDY_NAME, storage=ReadOnlyStorage(folder))
-    return [_record(trial) for trial in study.get_trials(deepcopy=False)]
+def _be_quiet() -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)

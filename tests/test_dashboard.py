@@ -24,8 +24,9 @@ from selenium.webdriver.common.by import By
 
 from dse import dashboard
 from dse.dashboard import Dashboard, guard, listen
+from dse.database import Place, ReadOnlyStorage
 from dse.errors import RunError
-from dse.study import ReadOnlyStorage, read_study
+from dse.study import read_study
 from tests.browser import complaints, wait_for_elements, wait_for_text
 from tests.test_workers import LOOPBACK, command, listening, start, wait_for
 
@@ -145,7 +146,7 @@ def test_it_changes_nothing(
 
 def test_the_database_beneath_it_cannot_be_written(run: Path) -> None:
     """Were a request to come through that writes, this is what it would meet."""
-    storage = ReadOnlyStorage(run)
+    storage = ReadOnlyStorage(Place.in_folder(run))
     for write in (lambda: storage.delete_study(1), lambda: storage.set_study_user_attr(1, "mine", 1)):
         with pytest.raises(StorageInternalError) as refused:
             write()

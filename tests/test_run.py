@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 from pathlib import Path
 
+import optuna
 import pytest
 
-from dse import run, workers
+from dse import database, run, workers
 from dse.cost import Budgets, estimate, load_board
 from dse.datasets import load_data
 from dse.errors import NothingFitsError, RunError
@@ -85,6 +87,31 @@ def test_a_search_leaves_a_run(explorer: str, tmp_path: Path) -> None:
     assert "tensorflow" in description["versions"]
     assert (tmp_path / "run" / "trials.csv").read_text().startswith("trial,outcome,explorer,id")
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+def optuna_reads(folder: Path) -> optuna.Study:
+    """The study as Optuna's own tools find it."""
+    return optuna.load_study(study_name="dse", storage=database.Place.in_folder(folder).url)
+
+
+def test_optuna_reads_what_a_search_wrote(tmp_path: Path) -> None:
+    """Its dashboard and load_study find every trial, with all that Optuna itself would have written."""
+    task = load_task("cifar10").model_copy(update={"accuracy": "float"})
+    summary = search(settings(tmp_path, budgets=Budgets.of_boards([], params=900), trials=2, task=task), Watcher())
+    study = optuna_reads(tmp_path)
+    assert study.metric_names == list(task.objectives)
+    assert len(study.trials) == len(summary.records)
+    for trial, record in zip(study.trials, summary.records, strict=True):
+        assert trial.number == record.number
+        assert trial.params == record.params
+        assert trial.distributions["stages[0].kernel"] == optuna.distributions.CategoricalDistribution([1, 3])
+        assert trial.values == [record.values[name] for name in task.objectives]
+        assert trial.constraints == record.violations == {"params": pytest.approx(record.values["params"] / 900 - 1)}
+        assert trial.user_attrs["id"] == record.id
+        assert trial.user_attrs["ending"]["outcome"] == record.outcome
+        assert "NSGAIISampler:generation" in trial.system_attrs
+        assert trial.datetime_start <= trial.datetime_complete <= datetime.now()
+    assert {record.outcome for record in summary.records} >= {"complete", "infeasible"}
 
 
 def test_no_candidate_is_trained_twice_and_the_same_command_goes_on(tmp_path: Path) -> None:
@@ -236,8 +263,8 @@ def test_any_error_of_a_trial_is_a_failed_trial(
     assert reason in next(r.reason for r in summary.records if r.outcome == "failed")
 
 
-def test_an_interrupted_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C in the first epoch: the trial stays open, and the same command finishes it under its own number."""
+def test_an_interrupted_trial_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the first epoch: the trial stays open."""
 
     def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
@@ -247,6 +274,11 @@ def test_an_interrupted_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(KeyboardInterrupt):
             search(settings(tmp_path), Watcher())
     assert load_summary(tmp_path).count("running") == 1
+
+
+def test_an_interrupted_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command finishes it under its own number."""
+    test_an_interrupted_trial_is_left(tmp_path, monkeypatch)
     watcher = Watcher()
     summary = search(settings(tmp_path), watcher)
     assert watcher.notes == ["taking up 1 trial(s) that were interrupted"]
@@ -275,17 +307,54 @@ def test_a_killed_drivers_checkpoint_is_taken_over(tmp_path: Path, monkeypatch: 
     assert taken.name != left.name
 
 
-def test_killed_between_record_and_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record is written but the trial is still open: it is closed, not trained again."""
+def test_an_ending_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed within the transaction: nothing of the ending is there, and the trial is trained again."""
+    insert = database._insert
+
+    def killed(connection, table, rows) -> None:  # type: ignore[no-untyped-def]
+        if table is database.VALUES:
+            raise KeyboardInterrupt
+        insert(connection, table, rows)
+
     with monkeypatch.context() as patch:
-        patch.setattr(Study, "_finish", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(database, "_insert", killed)
         with pytest.raises(KeyboardInterrupt):
             search(settings(tmp_path, trials=1), Watcher())
+    (left,) = load_summary(tmp_path).records
+    assert (left.outcome, left.values, left.violations) == ("running", {}, {})
+    assert left.candidate
+    summary = search(settings(tmp_path, trials=1), Watcher())
+    assert [record.outcome for record in summary.records] == ["complete"]
+
+
+def test_a_proposal_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_attributes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search(settings(tmp_path, trials=1), Watcher())
+    assert load_summary(tmp_path).records == []
+    summary = search(settings(tmp_path, trials=1), Watcher())
+    assert [(record.number, record.outcome) for record in summary.records] == [(0, "complete")]
+
+
+def test_an_earlier_version_killed_between_record_and_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wrote the record and then closed the trial: one with a record is closed, not trained again."""
+    test_an_interrupted_trial_is_left(tmp_path, monkeypatch)
+    study = Study.in_folder(tmp_path, list(load_task("cifar10").objectives)).study
+    (open_,) = study.get_trials(deepcopy=False)
+    values = {"accuracy": 0.5, "params": 1.0, "macs": 2.0, "arena_bytes": 3.0}
+    study._storage.set_trial_system_attr(open_._trial_id, "constraints:arena_bytes", -0.5)
+    study._storage.set_trial_user_attr(open_._trial_id, "ending", {"outcome": "complete", "values": values})
     watcher = Watcher()
     summary = search(settings(tmp_path, trials=1), watcher)
-    assert summary.count("complete") == 1
-    assert summary.count("running") == 0
+    assert [(record.outcome, record.values) for record in summary.records] == [("complete", values)]
     assert not watcher.epochs
+    (closed,) = optuna_reads(tmp_path).trials
+    assert closed.values == [0.5, 1.0, 2.0, 3.0]
+    assert closed.constraints == {"arena_bytes": -0.5}
 
 
 def test_killed_while_proposing(tmp_path: Path) -> None:

@@ -27,15 +27,16 @@ LAYERS = [
         *("runtimes", "tflm_child", "pipeline"),
     },
     {
-        *("study", "scalar", "nni_tuners", "explorers", "workers", "ray_worker", "ray_pool", "frames"),
-        *("run_folder", "run", "export"),
+        *("database", "samplers", "study", "scalar", "nni_tuners", "explorers"),
+        *("workers", "ray_worker", "ray_pool", "frames", "run_folder", "run", "export"),
     },
     {"plots", "screen_plots", "dashboard", "nni_ui", "cli", "__init__"},
 ]
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")
-# As an explorer NNI is one file's; its web UI needs a file in each of two processes of its own.
+# Of Optuna one file has the tables, one the samplers, one the study that both serve. As an explorer NNI is one file's; its
+# web UI needs a file in each of two processes of its own.
 FILES_OF = {
-    "optuna": {"study.py"},
+    "optuna": {"database.py", "samplers.py", "study.py"},
     "optuna_dashboard": {"dashboard.py"},
     "ray": {"ray_pool.py"},
     "nni": {"nni_tuners.py", "nni_ui/server.py", "nni_ui/advisor.py"},

@@ -76,6 +76,10 @@ if TYPE_CHECKING:
 @click.option(
     "--ui-port", type=click.IntRange(1, 65535), help="Port for --ui. [default: 8080, or the next that is free]"
 )
+@click.option(
+    "--storage",
+    help="Keep the study in this database, such as postgresql://user@host/name, instead of study.db in the folder.",
+)
 @limit_options
 @click.option(
     "--export/--no-export", "exporting", default=True, show_default=True, help="Export the front when the search ends."
@@ -101,6 +105,7 @@ def command(
     out: Path | None,
     ui: str | None,
     ui_port: int | None,
+    storage: str | None,
     exporting: bool,
     test_images: int | None,
     **given_limits: str | None,
@@ -153,6 +158,7 @@ def command(
         worker_memory=parse_count(worker_memory) if worker_memory else None,
         seed=seed,
         data=data,
+        storage=storage,
     )
     try:
         with ExitStack() as stack:
