@@ -323,6 +323,8 @@ def test_a_person_sees_the_trials(browser: webdriver.Chrome) -> None:
         browser.get(f"http://127.0.0.1:{port}/dashboard/studies/1/trials?numbers=1")
         page = wait_for_text(browser, "Trial 1 (trial_id=2)", "outcome infeasible")
         assert f"reason {records[1].reason}" in page.splitlines()
+        assert page.splitlines().count("Pruned") == 3  # trials 1 and 16 in the list, and trial 1 on its page
+        assert "None" in page.splitlines()  # its accuracy of 0 is no measurement
         # What the dashboard lists as a best trial is what fits.
         best = {int(link.get_attribute("href").split("=")[-1]) for link in _best_trials(browser, port)}
         assert best
