@@ -27,36 +27,11 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import optuna_dashboard
 
 from dse.database import ReadOnlyStorage
-from dse.errors import RunError
+from dse.loopback import HOST, address, listen
 from dse.run_folder import place_of
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-HOST = "127.0.0.1"
-PORT = 8080
-TRIED = 20  # ports, when none was asked for
-
-
-def listen(port: int | None) -> socket.socket:
-    """A socket that listens on a port of 127.0.0.1; without one, on 8080 or the next free one. Raises RunError."""
-    for candidate in [port] if port else range(PORT, PORT + TRIED):
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a port rests a minute after its use
-            listener.bind((HOST, candidate))
-            listener.listen(64)
-            return listener
-        except OSError as error:
-            listener.close()
-            problem = error.strerror
-    ports = f"port {port}" if port else f"ports {PORT} to {PORT + TRIED - 1}"
-    raise RunError(f"{ports} of {HOST} cannot be used ({problem}); choose another port")
-
-
-def address(listener: socket.socket) -> str:
-    """What to type into a browser."""
-    return f"http://{HOST}:{listener.getsockname()[1]}/"
 
 
 def serve(folder: Path, listener: socket.socket) -> None:

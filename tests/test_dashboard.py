@@ -22,10 +22,11 @@ from optuna.exceptions import StorageInternalError
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from dse import dashboard
-from dse.dashboard import Dashboard, guard, listen
+from dse import loopback
+from dse.dashboard import Dashboard, guard
 from dse.database import Place, ReadOnlyStorage
 from dse.errors import RunError
+from dse.loopback import listen
 from dse.study import read_study
 from tests.browser import complaints, wait_for_elements, wait_for_text
 from tests.test_workers import LOOPBACK, command, listening, start, wait_for
@@ -208,7 +209,7 @@ def test_it_ends_cleanly(number: signal.Signals, run: Path) -> None:
 def test_a_port_that_is_taken(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(listen(None)) as first:
         taken = first.getsockname()[1]
-        monkeypatch.setattr(dashboard, "PORT", taken)
+        monkeypatch.setattr(loopback, "PORT", taken)
         with closing(listen(None)) as second:  # nobody asked for a port: the next free one
             assert taken < second.getsockname()[1] < taken + 20
         arguments = ["ui", str(run), "--port", str(taken)]
@@ -216,7 +217,7 @@ def test_a_port_that_is_taken(run: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         problem = "cannot be used (Address already in use); choose another port"
         assert done.stderr == f"dse: port {taken} of 127.0.0.1 {problem}\n"
         assert done.returncode == 2
-        monkeypatch.setattr(dashboard, "TRIED", 1)
+        monkeypatch.setattr(loopback, "TRIED", 1)
         with pytest.raises(RunError, match=f"ports {taken} to {taken} of 127.0.0.1 cannot be used"):
             listen(None)
 

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "dse"
 # Lower layers first; a file imports only from its own layer and those below.
 LAYERS = [
     {
-        *("errors", "units", "domains", "explorer_names", "files", "statistics", "quiet"),
+        *("errors", "units", "domains", "explorer_names", "files", "statistics", "quiet", "loopback"),
         *("strict_yaml", "resources", "network", "training", "blocks", "candidate", "space", "tasks", "cost"),
         *("pareto", "record", "feasible", "summary", "choices", "screening", "screen_report", "references"),
         *("published", "quantities", "literature", "network_table", "grid", "checkpoint"),

@@ -169,12 +169,10 @@ def command(
 
                 face = WithDashboard(face, stack.enter_context(Dashboard(settings.folder, ui_port)))
             elif ui == "nni":
-                from dse.dashboard import listen
+                from dse.loopback import free_port
                 from dse.nni_ui.face import NniFace
 
-                with listen(ui_port) as listener:
-                    port = listener.getsockname()[1]
-                face = stack.enter_context(NniFace(face, port))
+                face = stack.enter_context(NniFace(face, free_port(ui_port)))
             summary = search(settings, face)
     except KeyboardInterrupt:
         click.echo(f"dse: stopped; the same command goes on from {settings.folder}", err=True)

@@ -29,8 +29,8 @@ def command(run: Path, port: int | None, ui: str) -> None:
     import signal
     from types import FrameType
 
-    from dse.dashboard import address, listen, serve
     from dse.errors import RunError
+    from dse.loopback import address, free_port, listen
     from dse.run_folder import read_run
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -38,13 +38,13 @@ def command(run: Path, port: int | None, ui: str) -> None:
 
     read_run(run)
     signal.signal(signal.SIGTERM, stop)
-    with listen(port) as listener:
-        if ui == "nni":
-            from dse.nni_ui.show import show
+    if ui == "nni":
+        from dse.nni_ui.show import show
 
-            free = listener.getsockname()[1]
-            listener.close()
-            show(run, free, lambda text: click.echo(text, err=True))
-            raise RunError(f"{run}: NNI's web UI has ended")
+        show(run, free_port(port), lambda text: click.echo(text, err=True))
+        raise RunError(f"{run}: NNI's web UI has ended")
+    from dse.dashboard import serve
+
+    with listen(port) as listener:
         click.echo(f"{run} is at {address(listener)} until you press Ctrl-C", err=True)
         serve(run, listener)
