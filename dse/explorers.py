@@ -39,6 +39,9 @@ class Explorer:
     seed: int
     fits: Fits
 
+    def __post_init__(self) -> None:
+        """What an explorer does when a search begins or goes on."""
+
     def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
         """A new trial in the study, after these; None when there is nothing left to propose."""
         assignment = self.choose(self.study.records() if records is None else records)
@@ -53,7 +56,8 @@ class OptunaExplorer(Explorer):
     """One of Optuna's samplers, which reads the study itself."""
 
     def __post_init__(self) -> None:
-        self.study.sampler(self.name, self.seed)  # so that it hears of what others propose before its first turn
+        # So that it hears of what others propose before its first turn.
+        self.study.sampler(self.name, self.seed, self.space)
 
     def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
         return self.study.ask(self.name, self.seed, self.space, self.defaults)

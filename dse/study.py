@@ -26,7 +26,7 @@ from dse.database import Database, Place, read_trials
 from dse.domains import Domain
 from dse.errors import NetworkError, RunError
 from dse.record import Outcome, TrialRecord, Written
-from dse.samplers import Memory, distribution, make_sampler, suggested
+from dse.samplers import Grid, Memory, distribution, make_sampler, suggested
 from dse.space import Assignment, Defaults, Space
 from dse.tasks import DIRECTIONS
 
@@ -84,9 +84,11 @@ class Study:
 
     # -- proposing
 
-    def ask(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Proposal:
-        """A new trial from one of Optuna's samplers, which is asked for each open value as it is met."""
-        return self.begin(explorer, self.draft(explorer, seed, space, defaults))
+    def ask(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Proposal | None:
+        """A new trial from one of Optuna's samplers, which is asked for each open value as it is met; None when it has
+        nothing left to propose."""
+        draft = self.draft(explorer, seed, space, defaults)
+        return self.begin(explorer, draft) if draft else None
 
     def enqueue(self, explorer: str, assignment: Assignment, space: Space, defaults: Defaults) -> Proposal:
         """A new trial with values that another explorer chose."""
@@ -105,9 +107,11 @@ class Study:
             draft = Draft(trial, None, str(error))
         return self.begin(explorer, draft)
 
-    def draft(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Draft:
-        """What one of Optuna's samplers would propose now."""
-        self._mirror.sampler = self.sampler(explorer, seed)
+    def draft(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Draft | None:
+        """What one of Optuna's samplers would propose now; None when it has nothing left to propose."""
+        self._mirror.sampler = sampler = self.sampler(explorer, seed, space)
+        if isinstance(sampler, Grid) and sampler.is_over(self._memory.get_all_trials(0, deepcopy=False)):
+            return None
         before = len(self._records)
         try:
             trial = self._mirror.ask()
@@ -151,12 +155,10 @@ class Study:
         self._records.append(_record(trial, candidate))
         return Proposal(trial.number, candidate, draft.problem)
 
-    def sampler(self, explorer: str, seed: int) -> optuna.samplers.BaseSampler:
-        """One of Optuna's samplers, made when it is first asked for. Raises RunError when its package is missing."""
+    def sampler(self, explorer: str, seed: int, space: Space) -> optuna.samplers.BaseSampler:
+        """One of Optuna's samplers, made when it is first asked for. Raises RunError when it cannot be made."""
         if explorer not in self._samplers:
-            # A fresh process must not propose again what the study holds: its seed depends on how much there is.
-            seed = (seed * 1_000_003 + len(self._records)) % 2**32
-            self._samplers[explorer] = make_sampler(explorer, seed, self.population)
+            self._samplers[explorer] = make_sampler(explorer, seed, len(self._records), self.population, space)
         return self._samplers[explorer]
 
     # -- telling
