@@ -44,7 +44,7 @@ class Proposal:
 
 @dataclass
 class Draft:
-    """What a sampler would propose: not yet a trial, and nowhere written."""
+    """What an explorer would propose: not yet a trial, and nowhere written."""
 
     trial: FrozenTrial
     candidate: Candidate | None
@@ -84,14 +84,8 @@ class Study:
 
     # -- proposing
 
-    def ask(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Proposal | None:
-        """A new trial from one of Optuna's samplers, which is asked for each open value as it is met; None when it has
-        nothing left to propose."""
-        draft = self.draft(explorer, seed, space, defaults)
-        return self.begin(explorer, draft) if draft else None
-
-    def enqueue(self, explorer: str, assignment: Assignment, space: Space, defaults: Defaults) -> Proposal:
-        """A new trial with values that another explorer chose."""
+    def draft_of(self, assignment: Assignment, space: Space, defaults: Defaults) -> Draft:
+        """What an explorer would propose that chose these values."""
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
 
         def choose(path: str, domain: Domain) -> Any:
@@ -102,13 +96,13 @@ class Study:
             return trial.params[path]
 
         try:
-            draft = Draft(trial, space.candidate(choose, defaults))
+            return Draft(trial, space.candidate(choose, defaults))
         except NetworkError as error:
-            draft = Draft(trial, None, str(error))
-        return self.begin(explorer, draft)
+            return Draft(trial, None, str(error))
 
     def draft(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Draft | None:
-        """What one of Optuna's samplers would propose now; None when it has nothing left to propose."""
+        """What one of Optuna's samplers would propose now, asked for each open value as it is met; None when it has
+        nothing left to propose."""
         self._mirror.sampler = sampler = self.sampler(explorer, seed, space)
         if isinstance(sampler, Grid) and sampler.is_over(self._memory.get_all_trials(0, deepcopy=False)):
             return None
