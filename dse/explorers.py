@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count, islice
 
 import numpy as np
 
 from dse.candidate import Candidate
 from dse.domains import Domain, FloatRange
 from dse.errors import NetworkError, RunError
+from dse.proxy import DEFAULT, SCORES, Score, best_of
 from dse.record import TrialRecord
 from dse.scalar import draw_weights, rewards
 from dse.space import Assignment, Defaults, Space, Value
-from dse.study import Proposal, Study
+from dse.study import Draft, Proposal, Study
 
 SCREENED = 1000
 
@@ -38,14 +40,30 @@ class Explorer:
     defaults: Defaults
     seed: int
     fits: Fits
+    screen: int = 1  # drafts, of which the one with the best score is proposed
+    score: Score = SCORES[DEFAULT]
+
+    def __post_init__(self) -> None:
+        """What an explorer does when a search begins or goes on."""
 
     def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
         """A new trial in the study, after these; None when there is nothing left to propose."""
-        assignment = self.choose(self.study.records() if records is None else records)
-        return self.study.enqueue(self.name, assignment, self.space, self.defaults) if assignment else None
+        records = self.study.records() if records is None else records
+        drafts = islice(self.drafts(records), self.screen)
+        if self.screen == 1:
+            draft = next(drafts, None)
+        else:
+            known = {record.id for record in records}
+            draft = best_of(((draft, draft.candidate) for draft in drafts), self.fits, known, self.score)
+        return self.study.begin(self.name, draft) if draft else None
 
-    def choose(self, records: list[TrialRecord]) -> Assignment | None:
-        """Values for what the space leaves open, after these trials; None when all have been proposed."""
+    def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
+        """What it would propose after these trials, first choice first; none when all have been proposed."""
+        for assignment in self.choices(records):
+            yield self.study.draft_of(assignment, self.space, self.defaults)
+
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
+        """The same as values for what the space leaves open."""
         raise NotImplementedError
 
 
@@ -53,28 +71,32 @@ class OptunaExplorer(Explorer):
     """One of Optuna's samplers, which reads the study itself."""
 
     def __post_init__(self) -> None:
-        self.study.sampler(self.name, self.seed)  # so that it hears of what others propose before its first turn
+        # So that it hears of what others propose before its first turn.
+        self.study.sampler(self.name, self.seed, self.space)
 
-    def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
-        return self.study.ask(self.name, self.seed, self.space, self.defaults)
+    def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
+        while draft := self.study.draft(self.name, self.seed, self.space, self.defaults):
+            yield draft
 
 
 class NniExplorer(Explorer):
     """One of NNI's tuners."""
 
-    def choose(self, records: list[TrialRecord]) -> Assignment | None:
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         from dse.nni_tuners import suggest  # NNI takes a second to import
 
         ended = [record for record in records if record.outcome != "running"]
-        seed = _seed(self.seed, len(records))
-        weights = draw_weights(np.random.default_rng(seed), len(self.study.objectives))
-        past = zip((record.params for record in ended), rewards(ended, self.study.objectives, weights), strict=True)
-        found = suggest(self.name.partition(":")[2], self.space.domains, list(past), seed)
-        return asked_for(self.space, self.defaults, found)
+        for attempt in count():
+            seed = _seed(self.seed, len(records), attempt)
+            weights = draw_weights(np.random.default_rng(seed), len(self.study.objectives))
+            past = zip((record.params for record in ended), rewards(ended, self.study.objectives, weights), strict=True)
+            found = suggest(self.name.partition(":")[2], self.space.domains, list(past), seed)
+            yield asked_for(self.space, self.defaults, found)
 
 
 class NniGridExplorer(Explorer):
-    """NNI's grid search, which passes over what leads to a candidate that was proposed before."""
+    """NNI's grid search, which passes over what leads to a candidate that was proposed before. It offers one choice
+    only: what it has passed over does not come again."""
 
     @cached_property
     def points(self) -> Iterator[Assignment]:
@@ -83,39 +105,40 @@ class NniGridExplorer(Explorer):
 
         return ways(self.space.domains)
 
-    def choose(self, records: list[TrialRecord]) -> Assignment | None:
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         known = {_key(record.params) for record in records}
         for values in self.points:  # what it has passed over stays known: it need not begin anew for every proposal
             assignment = asked_for(self.space, self.defaults, values)
             if _key(assignment) not in known:
-                return assignment
-        return None
+                yield assignment
+                return
 
 
 class RandomExplorer(Explorer):
     """Uniform draws, of which the first that fits is proposed."""
 
-    def choose(self, records: list[TrialRecord]) -> Assignment | None:
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         rng = np.random.default_rng((self.seed, len(records)))
-        for _ in range(SCREENED):
-            try:
-                assignment, candidate = self.space.sample(rng, self.defaults)
-            except NetworkError:
-                continue
-            if self.fits(candidate):
-                break
-        return assignment
+        while True:
+            for _ in range(SCREENED):
+                try:
+                    assignment, candidate = self.space.sample(rng, self.defaults)
+                except NetworkError:
+                    continue
+                if self.fits(candidate):
+                    break
+            yield assignment
 
 
 class GridExplorer(Explorer):
     """Every candidate that fits, in the order of the space's file, the last value changing fastest."""
 
-    def choose(self, records: list[TrialRecord]) -> Assignment | None:
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         known = {record.id for record in records}
         for assignment, candidate in self._ways():
             if candidate.id not in known and self.fits(candidate):
-                return assignment
-        return None
+                known.add(candidate.id)
+                yield assignment
 
     def _ways(self) -> Iterator[tuple[Assignment, Candidate]]:
         """Every way through the open values that leads to a network; those of families not chosen are left alone."""
@@ -175,7 +198,9 @@ class Explorers:
         return None
 
 
-def make_explorer(name: str, study: Study, space: Space, defaults: Defaults, seed: int, fits: Fits) -> Explorer:
+def make_explorer(
+    name: str, study: Study, space: Space, defaults: Defaults, seed: int, fits: Fits, screen: int = 1
+) -> Explorer:
     """The explorer of a name in `EXPLORERS`."""
     kinds: dict[str, type[Explorer]] = {
         "optuna": OptunaExplorer,
@@ -184,7 +209,7 @@ def make_explorer(name: str, study: Study, space: Space, defaults: Defaults, see
         "grid": GridExplorer,
     }
     kind = NniGridExplorer if name == "nni:gridsearch" else kinds[name.partition(":")[0]]
-    return kind(name, study, space, defaults, seed, fits)
+    return kind(name, study, space, defaults, seed, fits, screen)
 
 
 def asked_for(space: Space, defaults: Defaults, values: Assignment) -> dict[str, Value]:
@@ -204,6 +229,7 @@ def _key(assignment: Assignment) -> frozenset[tuple[str, Value]]:
     return frozenset(assignment.items())
 
 
-def _seed(seed: int, number: int) -> int:
-    """Another seed for every proposal, the same after a restart."""
-    return int(np.random.default_rng((seed, number)).integers(2**31))
+def _seed(seed: int, number: int, attempt: int) -> int:
+    """Another seed for every proposal and every draft of it, the same after a restart."""
+    entropy = (seed, number, attempt) if attempt else (seed, number)
+    return int(np.random.default_rng(entropy).integers(2**31))

@@ -11,6 +11,7 @@ that a trial was never asked for (those of a family that it did not choose) are 
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import math
 import random
@@ -27,12 +28,14 @@ from nni.algorithms.hpo.tpe_tuner import Record, TpeTuner
 from nni.common.hpo_utils import deformat_parameters
 
 from dse.domains import Domain, FloatRange
+from dse.errors import RunError
 from dse.space import Assignment, Value
 
 POPULATION = 16
 GP_TRIALS = 60  # the last ones that it is told: it is cubic in them
 GP_DRAWN = 2000  # points among which it takes the best
-TPE_BEST, TPE_LAST = 100, 1000  # that it is told: it sorts all of them again for every value
+TPE_HEARS = 100, 1000  # the best and the last that it is told: it sorts all of them again for every value
+ANNEAL_HEARS = 50, 50  # it draws near the best ones, and has to copy all of them for each that it is told
 Past = Sequence[tuple[Assignment, float]]
 Encoded = dict[str, float | int]
 
@@ -63,9 +66,11 @@ def ways(domains: Mapping[str, Domain]) -> Iterator[dict[str, Value]]:
 
 def _heard(kind: str, past: Past) -> Past:
     """Of what is known, what a tuner is told, so that it proposes as quickly after ten thousand trials."""
-    if kind == "tpe" and len(past) > TPE_BEST + TPE_LAST:
-        best = sorted(range(len(past) - TPE_LAST), key=lambda index: -past[index][1])[:TPE_BEST]
-        return [past[index] for index in sorted(best)] + list(past[-TPE_LAST:])
+    if kind in ("tpe", "anneal"):
+        best, last = TPE_HEARS if kind == "tpe" else ANNEAL_HEARS
+        before = range(max(0, len(past) - last))
+        kept = sorted(sorted(before, key=lambda index: -past[index][1])[:best])
+        return [past[index] for index in kept] + list(past[len(before) :])
     last = {"evolution": POPULATION, "gp": GP_TRIALS, "random": 0}.get(kind, len(past))
     return past[len(past) - min(last, len(past)) :]
 
@@ -113,13 +118,27 @@ def _gp(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> 
     return dict(tuner.generate_parameters(0))
 
 
+def _anneal(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> Encoded:
+    if not importlib.util.find_spec("hyperopt"):
+        raise RunError("nni:anneal needs the package hyperopt, which is not installed: pip install hyperopt")
+    from nni.algorithms.hpo.hyperopt_tuner import HyperoptTuner
+
+    tuner = HyperoptTuner("anneal", "maximize")
+    tuner.update_search_space(space)
+    tuner.rval.rstate = np.random.RandomState(seed)
+    for index, (values, reward) in enumerate(told):
+        tuner.total_data[index] = _indexed(space, values)
+        tuner.receive_trial_result(index, values, reward)
+    return dict(tuner.generate_parameters(len(told)))
+
+
 def _random(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> Encoded:
     tuner = RandomTuner(seed)
     tuner.update_search_space(space)
     return dict(tuner.generate_parameters(0))
 
 
-PROPOSERS = {"tpe": _tpe, "evolution": _evolution, "gp": _gp, "random": _random}
+PROPOSERS = {"tpe": _tpe, "evolution": _evolution, "gp": _gp, "anneal": _anneal, "random": _random}
 
 
 def _points(space: dict[str, Any], names: Sequence[str], seed: int) -> np.ndarray:
@@ -172,7 +191,7 @@ def _decoded(domain: Domain, number: Any) -> Value:
 
 
 def _indexed(space: dict[str, Any], values: Encoded) -> dict[str, Any]:
-    """The form in which the evolution keeps its individuals."""
+    """The form in which the evolution keeps its individuals, and the annealing its trials."""
     return {
         name: {"_index": value, "_value": value} if space[name]["_type"] == "choice" else value
         for name, value in values.items()

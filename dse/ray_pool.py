@@ -11,6 +11,7 @@ The time of a trial counts anew when it is taken up again.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -29,6 +30,7 @@ from dse.workers import Event, Job, Setting, too_long
 MAX_ATTEMPTS = 3  # for a trial whose workers die, and for a worker that cannot start
 GRACE = 5.0  # seconds after its time in which a trial may end by itself, before its worker is ended
 PATIENCE = 30.0  # seconds until a worker that has not started is talked about
+MAIL_TIMEOUT = 45.0  # seconds
 LOST_AFTER = 20.0  # seconds without an answer of Ray's head; at 60 Ray itself would abort the process
 
 
@@ -51,6 +53,8 @@ class _Seat:
     actor: Any = None
     reference: Any = None  # of what is waited for: its hello, or the result of its task; None when it is free
     asked: float = 0.0
+    number: int = 0  # of the request for it
+    placed: bool = False  # it runs somewhere, and may still be importing
     hello: Hello | None = None  # None until it is ready
     task: _Task | None = None
     failures: int = 0  # to start, in a row
@@ -92,6 +96,7 @@ class RayPool:
         self.again: deque[_Task] = deque()  # lost their worker
         self.starts: list[float] = []  # seconds
         self.startups: list[float] = []  # seconds, of trials
+        self.requests = itertools.count()
         self.waiting = 0  # workers that were said to wait
         self.seats = [_Seat() for _ in range(num_workers)]
         for seat in self.seats:
@@ -118,7 +123,8 @@ class RayPool:
         options: dict[str, Any] = {"num_cpus": self.threads, "max_restarts": 0, "max_task_retries": -1}
         if self.memory:
             options["memory"] = self.memory
-        actor = self.ray.remote(**options)(_Worker).remote(self.setting, self.mailbox, _node)
+        seat.number, seat.placed = next(self.requests), False
+        actor = self.ray.remote(**options)(_Worker).remote(self.setting, self.mailbox, _node, seat.number)
         seat.actor, seat.reference, seat.asked = actor, actor.ready.remote(), time.monotonic()
         seat.hello = seat.task = None
 
@@ -144,6 +150,12 @@ class RayPool:
     # -- what happens
 
     def wait(self, seconds: float) -> list[Event]:
+        try:
+            return self._wait(seconds)
+        except (self.ray.exceptions.RayError, ConnectionError) as error:  # not a worker's: those are dealt with
+            raise RunError(f"Ray was lost ({type(error).__name__}); the same command goes on") from None
+
+    def _wait(self, seconds: float) -> list[Event]:
         waited = {seat.reference: seat for seat in self.seats if seat.reference is not None}
         ready, _ = self.ray.wait(list(waited), timeout=seconds)
         self._listen()
@@ -163,13 +175,13 @@ class RayPool:
         return events + self._talk()
 
     def _mail(self) -> list[Event]:
-        try:
-            mail: list[Event] = self.ray.get(self.mailbox.take.remote(), timeout=LOST_AFTER)
-        except self.ray.exceptions.RayError as error:
-            raise RunError(f"Ray was lost ({type(error).__name__}); the same command goes on") from None
+        mail: list[Event] = self.ray.get(self.mailbox.take.remote(), timeout=MAIL_TIMEOUT)
         tasks = {seat.task.job.number: seat.task for seat in self.seats if seat.task}
         for event in mail:
-            if task := tasks.get(event.number):
+            if event.kind == "note":
+                for seat in self.seats:
+                    seat.placed |= seat.number == event.number
+            elif task := tasks.get(event.number):
                 if event.kind == "epoch":
                     task.epoch = event.epoch
                 else:  # the last word of a worker that ends itself: told when it has ended
@@ -238,7 +250,7 @@ class RayPool:
     def _talk(self) -> list[Event]:
         """A note when workers wait long for their place, and when they wait no more."""
         now = time.monotonic()
-        waiting = sum(seat.hello is None and now - seat.asked > PATIENCE for seat in self.seats)
+        waiting = sum(not seat.placed and now - seat.asked > PATIENCE for seat in self.seats)
         if waiting == self.waiting:
             return []
         self.waiting = waiting
@@ -249,7 +261,7 @@ class RayPool:
         has = f"{free.get('CPU', 0):g} CPU and {bytes_text(free.get('memory', 0))} of memory"
         return [
             _note(
-                f"{waiting} of {len(self.seats)} workers did not start within {PATIENCE:.0f} s: each needs {needs} "
+                f"{waiting} of {len(self.seats)} workers wait for a place: each needs {needs} "
                 f"on one node, and all nodes together have {has} free"
             )
         ]

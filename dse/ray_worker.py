@@ -61,7 +61,8 @@ class Mailbox:
 class _Worker:
     """Runs one job after another."""
 
-    def __init__(self, setting: Setting, mailbox: Any, node: Any) -> None:
+    def __init__(self, setting: Setting, mailbox: Any, node: Any, request: int) -> None:
+        mailbox.put.remote(Event("note", request, reason="placed"))
         quiet_tensorflow(setting.threads)
         for module in ("dse.pipeline", "ai_edge_litert.interpreter"):  # now, not in the first trial's time
             importlib.import_module(module)

@@ -59,6 +59,7 @@ class Settings:
     worker_memory: int | None = None  # bytes, at which a worker is ended and its trial has failed
     seed: int = 0
     data: str | None = None
+    screen: int = 1  # drafts per proposal, of which the one with the best cheap score is proposed
     storage: str | None = None  # address of a database to keep the study in, instead of study.db
 
     def training_defaults(self, data: Data) -> Defaults:
@@ -101,7 +102,7 @@ class _Loop:
             settings.explorers,
             lambda name: make_explorer(
                 name, self.study, settings.space, defaults, settings.seed,
-                lambda candidate: not settings.budgets.exceeded_by(estimate(candidate.network)),
+                lambda candidate: not settings.budgets.exceeded_by(estimate(candidate.network)), settings.screen,
             ),
         )  # fmt: skip
         self.costs: dict[int, CostReport] = {}
@@ -312,7 +313,8 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
             "epochs": settings.epochs,
             "seed": settings.seed,
             "data_sha256": data.digest,
-        },
+        }
+        | ({"screen": settings.screen} if settings.screen > 1 else {}),  # earlier runs do not have it
         "data": {
             "source": data.source,
             "classes": list(data.classes),

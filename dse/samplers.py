@@ -8,19 +8,22 @@ finished proposal.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, TPESampler
+from optuna.samplers import BaseSampler, GridSampler, TPESampler
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_gamma_multiobjective
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.domains import Choice, Domain, FloatRange
 from dse.errors import RunError
+from dse.space import Space
 
 TPE_LAST = 1000
+GRID_POINTS = 100_000  # Optuna lists them all
 
 
 class Memory(optuna.storages.InMemoryStorage):
@@ -110,8 +113,37 @@ class QuickTpe(TPESampler):
         return self._numbers[trial.number]
 
 
-def make_sampler(explorer: str, seed: int, population: int) -> BaseSampler:
-    """The sampler of an explorer. Raises RunError when its package is missing."""
+class Grid(GridSampler):
+    """Optuna's grid, of every value that a space leaves open.
+
+    It knows no conditions: two points that differ in a family not chosen are one candidate, and the second is recorded
+    as repeated.
+    """
+
+    def __init__(self, domains: Mapping[str, Domain], seed: int) -> None:
+        points = 1
+        for path, domain in domains.items():
+            if isinstance(domain, FloatRange):
+                raise RunError(f"optuna:grid: {path} is a real range, expected choices and whole numbers only")
+            points *= len(list(domain.values()))
+        if points > GRID_POINTS:
+            raise RunError(
+                f"optuna:grid: the open values have {points:,} combinations, expected {GRID_POINTS:,} at most; "
+                "the explorer grid goes through a space of any size"
+            )
+        super().__init__({path: list(domain.values()) for path, domain in domains.items()}, seed=seed)
+
+    def is_over(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether every point has been proposed."""
+        return len({trial.system_attrs.get("grid_id") for trial in trials} - {None}) == self._n_min_trials
+
+
+def make_sampler(explorer: str, seed: int, trials: int, population: int, space: Space) -> BaseSampler:
+    """The sampler of an explorer, for a study that holds so many trials. Raises RunError when it cannot be made."""
+    if explorer == "optuna:grid":
+        return Grid(space.domains, seed)  # in the same order after a restart: it goes by the numbers of points
+    # A fresh process must not propose again what the study holds: its seed depends on how much there is.
+    seed = (seed * 1_000_003 + trials) % 2**32
     match explorer:
         case "optuna:nsga2":
             return optuna.samplers.NSGAIISampler(population_size=population, seed=seed)

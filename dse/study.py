@@ -26,7 +26,7 @@ from dse.database import Database, Place, read_trials
 from dse.domains import Domain
 from dse.errors import NetworkError
 from dse.record import Outcome, TrialRecord, Written
-from dse.samplers import Memory, distribution, make_sampler, suggested
+from dse.samplers import Grid, Memory, distribution, make_sampler, suggested
 from dse.space import Assignment, Defaults, Space
 from dse.tasks import DIRECTIONS
 
@@ -44,7 +44,7 @@ class Proposal:
 
 @dataclass
 class Draft:
-    """What a sampler would propose: not yet a trial, and nowhere written."""
+    """What an explorer would propose: not yet a trial, and nowhere written."""
 
     trial: FrozenTrial
     candidate: Candidate | None
@@ -84,12 +84,8 @@ class Study:
 
     # -- proposing
 
-    def ask(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Proposal:
-        """A new trial from one of Optuna's samplers, which is asked for each open value as it is met."""
-        return self.begin(explorer, self.draft(explorer, seed, space, defaults))
-
-    def enqueue(self, explorer: str, assignment: Assignment, space: Space, defaults: Defaults) -> Proposal:
-        """A new trial with values that another explorer chose."""
+    def draft_of(self, assignment: Assignment, space: Space, defaults: Defaults) -> Draft:
+        """What an explorer would propose that chose these values."""
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
 
         def choose(path: str, domain: Domain) -> Any:
@@ -100,14 +96,16 @@ class Study:
             return trial.params[path]
 
         try:
-            draft = Draft(trial, space.candidate(choose, defaults))
+            return Draft(trial, space.candidate(choose, defaults))
         except NetworkError as error:
-            draft = Draft(trial, None, str(error))
-        return self.begin(explorer, draft)
+            return Draft(trial, None, str(error))
 
-    def draft(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Draft:
-        """What one of Optuna's samplers would propose now."""
-        self._mirror.sampler = self.sampler(explorer, seed)
+    def draft(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Draft | None:
+        """What one of Optuna's samplers would propose now, asked for each open value as it is met; None when it has
+        nothing left to propose."""
+        self._mirror.sampler = sampler = self.sampler(explorer, seed, space)
+        if isinstance(sampler, Grid) and sampler.is_over(self._memory.get_all_trials(0, deepcopy=False)):
+            return None
         before = len(self._records)
         try:
             trial = self._mirror.ask()
@@ -151,12 +149,10 @@ class Study:
         self._records.append(_record(trial, candidate))
         return Proposal(trial.number, candidate, draft.problem)
 
-    def sampler(self, explorer: str, seed: int) -> optuna.samplers.BaseSampler:
-        """One of Optuna's samplers, made when it is first asked for. Raises RunError when its package is missing."""
+    def sampler(self, explorer: str, seed: int, space: Space) -> optuna.samplers.BaseSampler:
+        """One of Optuna's samplers, made when it is first asked for. Raises RunError when it cannot be made."""
         if explorer not in self._samplers:
-            # A fresh process must not propose again what the study holds: its seed depends on how much there is.
-            seed = (seed * 1_000_003 + len(self._records)) % 2**32
-            self._samplers[explorer] = make_sampler(explorer, seed, self.population)
+            self._samplers[explorer] = make_sampler(explorer, seed, len(self._records), self.population, space)
         return self._samplers[explorer]
 
     # -- telling

@@ -18,6 +18,7 @@ from dse.build import build_model
 from dse.candidate import Candidate
 from dse.cli import COMMANDS, cli
 from dse.cost import estimate, list_boards, load_board
+from dse.run import Settings
 from dse.space import load_space
 from dse.units import bytes_text
 from tests.conftest import family_space, only_candidate, with_plausible_weights
@@ -247,6 +248,21 @@ def test_cost_of_a_space() -> None:
     body = json.loads(CliRunner().invoke(cli, ["cost", "mixed", "--board", "nano33ble", "--json"]).output)
     assert body["params"]["smallest"] < body["params"]["median"] < body["params"]["largest"]
     assert 0.5 < body["fits"]["nano33ble"] <= 1
+
+
+def test_the_options_of_workers_reach_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def stopped(settings: Settings, face: object) -> None:
+        asked.append((settings.threads, settings.trial_timeout, settings.worker_memory))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dse.run.search", stopped)
+    arguments = ["search", "--space", "mixed", "--board", "nano33ble"]
+    limits = ["--threads", "4", "--trial-timeout", "20m", "--worker-memory", "3GiB"]
+    for given in (arguments, arguments + limits):
+        assert CliRunner().invoke(cli, given).exit_code == 130
+    assert asked == [(None, None, None), (4, 1200.0, 3 * 2**30)]
 
 
 def test_list_names_what_is_shipped() -> None:

@@ -32,16 +32,16 @@ stages:
 REAL = SMALL + "training: {learning_rate: {log: [1e-4, 1e-1]}}\n"
 COUNT = (3 * 2 + 2 * 2) * 2  # candidates of SMALL
 
+NEEDS = {"optuna:gp": "torch", "nni:anneal": "hyperopt"}
+MISSING = {name: package for name, package in NEEDS.items() if not importlib.util.find_spec(package)}
 NAMES = [
-    pytest.param(
-        name, marks=pytest.mark.skipif(name == "optuna:gp" and not importlib.util.find_spec("torch"), reason="no torch")
-    )
+    pytest.param(name, marks=pytest.mark.skipif(name in MISSING, reason=f"{name} needs {MISSING.get(name)}"))
     for name in EXPLORERS
 ]
 
 
 def space_for(name: str) -> Space:
-    return parse_space(SMALL if name == "grid" else REAL, "small.yaml")
+    return parse_space(SMALL if name in ("grid", "optuna:grid") else REAL, "small.yaml")
 
 
 def explorer(name: str, folder: Path, seed: int = 0) -> Explorer:
@@ -215,8 +215,34 @@ def test_what_is_no_share(texts: list[str], message: str) -> None:
         parse_explorers(texts)
 
 
-def test_a_missing_package_is_named(tmp_path: Path) -> None:
-    if importlib.util.find_spec("torch"):
-        pytest.skip("torch is there")
-    with pytest.raises(RunError, match="optuna:gp needs the package torch"):
-        explorer("optuna:gp", tmp_path).propose()
+def test_optunas_grid_goes_through_every_combination_and_then_ends(tmp_path: Path) -> None:
+    """3 * 2 * 2 * 2 * 2 * 2 of them, whatever others propose between; they make 20 candidates."""
+    values = 3 * 2 * 2 * 2 * 2 * 2
+    one, ids, points = explorer("optuna:grid", tmp_path), [], 0
+    proposed(make_explorer("random", one.study, one.space, Defaults(), 0, lambda candidate: True), 3)
+    while proposal := one.propose():
+        assert proposal.candidate
+        ids.append(proposal.candidate.id)
+        end(one.study, proposal)
+        points += 1
+        if points % 30 == 0:
+            one = explorer("optuna:grid", tmp_path)  # a restart goes on
+    assert (points, len(set(ids))) == (values, COUNT)
+    grid = [trial.system_attrs.get("grid_id") for trial in one.study.study.get_trials(deepcopy=False)]
+    assert sorted(grid[3:]) == list(range(values))
+
+
+def test_what_is_no_grid_for_optuna(tmp_path: Path) -> None:
+    study = Study.in_folder(tmp_path, OBJECTIVES)
+    for space, message in (
+        (parse_space(REAL, "r.yaml"), "training.learning_rate is a real range"),
+        (load_space("cmv3"), "combinations, expected 100,000 at most"),
+    ):
+        with pytest.raises(RunError, match=message):
+            make_explorer("optuna:grid", study, space, Defaults(), 0, lambda candidate: True)
+
+
+@pytest.mark.parametrize(("name", "package"), MISSING.items())
+def test_a_missing_package_is_named(name: str, package: str, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=f"{name} needs the package {package}"):
+        explorer(name, tmp_path).propose()

@@ -72,7 +72,9 @@ def inside(pool: RayPool, question: Callable[[object], object]) -> object:
 
 
 @pytest.mark.ray
-def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: Data) -> None:
+def test_a_worker_is_ready_before_its_first_trial(
+    tmp_path: Path, sample_data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """TensorFlow is there, the images lie in shared memory and stay there, the threads are those that were asked for."""
 
     def look(worker):  # type: ignore[no-untyped-def]
@@ -91,6 +93,9 @@ def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: D
     with pool_of(Setting(sample_data, "float", 0, threads=3)) as pool:
         assert pool.free() == 0  # a job that were given now would wait for the worker
         assert pool.startup() == ""
+        monkeypatch.setattr(ray_pool, "PATIENCE", 0.0)
+        events_until(pool, lambda events: "all 1 workers have their place now" in [event.reason for event in events])
+        assert pool.free() == 0  # it has its place, and still imports TensorFlow
         events_until(pool, lambda _: pool.free())
         hello = pool.seats[0].hello
         assert hello
@@ -172,14 +177,14 @@ def test_a_worker_without_a_place_holds_up_nobody(
     tmp_path: Path, sample_data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two workers that each want half of what memory is free, Ray has room for one: it keeps some for its objects."""
-    monkeypatch.setattr(ray_pool, "PATIENCE", 1.0)
+    monkeypatch.setattr(ray_pool, "PATIENCE", 10.0)
     half = psutil.virtual_memory().available // 2
     with pool_of(Setting(sample_data, "float", 0, worker_memory=half), 2) as pool:
         events = events_until(pool, lambda _: pool.free())
         events += events_until(pool, lambda more: any("1 of 2" in event.reason for event in events + more))
         note = next(event.reason for event in events if "1 of 2" in event.reason)
         assert re.fullmatch(
-            r"1 of 2 workers did not start within 1 s: each needs \d+ CPU and [\d.]+ GiB of memory on one node, "
+            r"1 of 2 workers wait for a place: each needs \d+ CPU and [\d.]+ GiB of memory on one node, "
             r"and all nodes together have [\d.]+ CPU and [\d.]+ [GM]iB of memory free",
             note,
         )
@@ -336,7 +341,7 @@ def running(folder: Path, count: int) -> bool:
 def test_a_node_that_is_killed_costs_nothing(tmp_path: Path) -> None:
     """Its trial is tried again on what is left, and a node that joins takes its place."""
     with cluster_of_two() as (address, tell):
-        arguments = [*command(tmp_path, trials=3, epochs=15, workers=2), "--ray-address", address]
+        arguments = [*command(tmp_path, trials=2, epochs=30, workers=2), "--ray-address", address]
         driver = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         wait_for(lambda: running(tmp_path, 2) or driver.poll() is not None)
         tell("kill a node")
@@ -345,12 +350,12 @@ def test_a_node_that_is_killed_costs_nothing(tmp_path: Path) -> None:
         output = driver.communicate(timeout=200)[0]
     assert driver.returncode == 0, output
     summary = load_summary(tmp_path / "run")
-    assert (summary.count("complete"), summary.count("failed")) == (3, 0)
+    assert (summary.count("complete"), summary.count("failed")) == (2, 0)
     assert "the node of its worker left the cluster; it is tried again" in output
     assert "(raylet)" not in output  # Ray's own paragraphs about it
     # Each epoch was trained once, but for the one or two that were lost with the node.
     epochs = [line for line in output.splitlines() if re.match(r"trial \d+: epoch", line)]
-    assert 3 * 15 <= len(epochs) <= 3 * 15 + 3
+    assert 2 * 30 <= len(epochs) <= 2 * 30 + 2
 
 
 @pytest.mark.ray
@@ -363,6 +368,7 @@ def test_a_lost_head_is_one_message(tmp_path: Path) -> None:
         tell("kill the head")
         output = driver.communicate(timeout=100)[0]
     assert driver.returncode == 2, output
-    assert "dse: Ray was lost" in output
+    assert "dse: Ray was lost (" in output
+    assert "refused" in output  # found out by us, in good time
     assert "the same command goes on" in output
     assert "Traceback" not in output

@@ -17,7 +17,7 @@ LAYERS = [
     {
         *("errors", "units", "domains", "explorer_names", "files", "statistics", "quiet", "loopback"),
         *("strict_yaml", "resources", "network", "training", "blocks", "candidate", "space", "tasks", "cost"),
-        *("pareto", "record", "feasible", "summary", "choices", "screening", "screen_report", "references"),
+        *("pareto", "record", "proxy", "feasible", "summary", "choices", "screening", "screen_report", "references"),
         *("published", "quantities", "literature", "network_table", "grid", "checkpoint"),
         "reference_points",
         *("space_check", "flatbuffer", "tflite_file"),

@@ -45,7 +45,7 @@ def test_a_genetic_algorithm_goes_on_in_its_generation(tmp_path: Path) -> None:
     for number in range(24):
         if number % 5 == 4:
             study = Study.in_folder(tmp_path, OBJECTIVES, population=4)
-            study.sampler("optuna:nsga2", 0)
+            make_explorer("optuna:nsga2", study, SPACE, Defaults(), 0, lambda candidate: True)
         turn(study, "random" if number % 2 else "optuna:nsga2")
     found = optuna.load_study(study_name="dse", storage=Place.in_folder(tmp_path).url)
     generations = [trial.system_attrs["NSGAIISampler:generation"] for trial in found.trials]

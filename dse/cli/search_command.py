@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     "[default: optuna:nsga2]",
 )
 @click.option(
+    "--screen",
+    type=click.IntRange(min=1, max=1000),
+    default=1,
+    show_default=True,
+    help="Proposals to draw for each trial; of those that fit, the one with the most MACs is trained.",
+)
+@click.option(
     "--trials",
     type=click.IntRange(min=1),
     default=20,
@@ -93,6 +100,7 @@ def command(
     task: str,
     data: str | None,
     explorers: tuple[str, ...],
+    screen: int,
     trials: int,
     timeout: str | None,
     epochs: int | None,
@@ -148,6 +156,7 @@ def command(
         budgets=Budgets.of_boards(the_boards, **limits),
         folder=out or Path("results") / "-".join([the_space.name, *(board.name for board in the_boards)]),
         explorers=shares,
+        screen=screen,
         trials=trials,
         timeout=parse_duration(timeout) if timeout else None,
         epochs=epochs,
