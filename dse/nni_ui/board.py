@@ -51,10 +51,10 @@ class Board:
         assert self._server.stdout is not None
         with self._server.stdout as lines:
             for line in lines:
-                self.say(f"NNI's web UI: {line.decode().strip()}")
+                self.say(f"ui:   {line.decode().strip()}")
         code = self._server.wait()
         if not self._closing:
-            self.say(f"NNI's web UI has ended (exit code {code}); nothing else depends on it")
+            self.say(f"ui:   NNI's web UI has ended (exit code {code}); nothing else depends on it")
 
     @property
     def alive(self) -> bool:
@@ -94,7 +94,7 @@ class Board:
             spool.append(self.folder, number, line)
         except OSError as error:
             if not self._closing:
-                self.say(f"NNI's web UI cannot be told of more ({error})")
+                self.say(f"ui:   NNI's web UI cannot be told of more ({error})")
                 self._closing = True
                 self._server.terminate()
 

@@ -1,6 +1,6 @@
 // Loaded into NNI's manager before its own code (NODE_OPTIONS --require), which has no option for any of this: it listens
-// on all interfaces, does what any web page asks, outlives the process that started it, and calls a trial that was
-// stopped early one that the user cancelled.
+// on all interfaces, does what any web page asks, outlives the process that started it, calls a trial that was stopped
+// early one that the user cancelled, and gives up when its tuner takes ten seconds to start.
 'use strict';
 const http = require('http');
 const Module = require('module');
@@ -43,10 +43,16 @@ http.Server.prototype.emit = function (event, request, ...rest) {
   return true;
 };
 
-// NNI notes that a trial is stopped early when it has ended, which is too late for its state.
+// NNI notes that a trial is stopped early when it has ended, which is too late for its state; and a tuner that starts on a
+// machine at work needs its time, which server.py bounds.
 const load = Module._load;
 Module._load = function (name, ...rest) {
   const loaded = load.call(this, name, ...rest);
+  if (name.endsWith('/tuner_command_channel')) {
+    loaded.getTunerServer().init = function () {
+      return this.connect.promise;
+    };
+  }
   if (name.endsWith('v3/compat') && loaded.V3asV1 && !loaded.V3asV1.mended) {
     loaded.V3asV1.mended = true;
     const cancel = loaded.V3asV1.prototype.cancelTrialJob;

@@ -68,8 +68,8 @@ class Nni:
             file.write(f"[{time.strftime('%Y-%m-%d %H:%M:%S')}] {text}\n")
 
 
-def lines(path: Path, server: int) -> Iterator[dict[str, Any]]:
-    """What is written to a file, line by line, until nobody can write any more."""
+def lines(path: Path, parent: int) -> Iterator[dict[str, Any]]:
+    """What is written to a file, line by line, until the file is removed or NNI's manager, our parent, has died."""
     with path.open(encoding="utf-8") as file:
         unfinished = ""
         while True:
@@ -79,25 +79,16 @@ def lines(path: Path, server: int) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
                 continue
             unfinished = line
-            if not is_alive(server) or not path.exists():
+            if os.getppid() != parent or not path.exists():
                 return
             time.sleep(POLL_S)
 
 
-def is_alive(process: int) -> bool:
-    """Whether a process of ours is there."""
-    try:
-        os.kill(process, 0)
-    except OSError:
-        return False
-    return True
-
-
 def main(spool: Path) -> int:
     """Relays one trial to its end; its exit code."""
-    nni, server = Nni(), int(os.environ["DSE_NNI_SERVER"])
+    nni, parent = Nni(), os.getppid()
     nni.wait_until_known()
-    for line in lines(spool / f"{nni.number}.jsonl", server):
+    for line in lines(spool / f"{nni.number}.jsonl", parent):
         if "log" in line:
             nni.log(line["log"])
         if "epoch" in line:

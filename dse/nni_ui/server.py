@@ -15,6 +15,7 @@ import signal
 import site
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 CATCHING_UP = 32  # trials that NNI shows as running beside those that are: it starts new ones every five seconds only
-ATTEMPTS = 5
+ATTEMPTS = 3
+START_S = 180.0  # until it takes trials, on a machine that does much else
 
 
 def prepare(folder: Path) -> None:
@@ -37,19 +39,16 @@ def prepare(folder: Path) -> None:
     os.environ["PYTHONUSERBASE"] = site.getuserbase()
     os.environ["HOME"] = str(folder / "home")
     os.environ["NODE_OPTIONS"] = f'--require "{HERE / "guard.js"}"'
-    os.environ |= {
-        "DSE_NNI_SERVER": str(os.getpid()),
-        "DSE_NNI_PYTHON": sys.executable,
-        "DSE_NNI_SPOOL": str(folder),
-    }
+    os.environ |= {"DSE_NNI_PYTHON": sys.executable, "DSE_NNI_SPOOL": str(folder)}
 
 
 def start(folder: Path, port: int, workers: int, name: str) -> Experiment:
-    """The experiment, when it takes trials. On a busy machine NNI's own limits are too tight, so it is tried again."""
+    """The experiment, when it takes trials. Raises RuntimeError when it does not."""
     from nni.experiment import CustomAlgorithmConfig, Experiment, launcher
 
-    launcher._check_rest_server = functools.partial(launcher._check_rest_server, retry=60)
+    launcher._check_rest_server = functools.partial(launcher._check_rest_server, retry=int(START_S))
     for _ in range(ATTEMPTS):
+        (folder / spool.READY).unlink(missing_ok=True)
         experiment = Experiment("local")
         config = experiment.config
         config.experiment_name = name
@@ -67,7 +66,7 @@ def start(folder: Path, port: int, workers: int, name: str) -> Experiment:
             experiment.start(port)
         finally:
             atexit.unregister(experiment.stop)  # there is nothing to save
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and experiment.get_status() != "ERROR":
             if spool.is_marked(folder, spool.READY):
                 return experiment
@@ -87,25 +86,40 @@ def end_children() -> None:
     psutil.wait_procs(children, timeout=5)
 
 
+def watch(experiment: Experiment) -> bool:
+    """Waits until the driver closes the pipe (True), or NNI's manager dies or gives up (False)."""
+    asked = time.monotonic()
+    while experiment._proc.poll() is None:
+        if select.select([sys.stdin], [], [], 0.5)[0] and not os.read(sys.stdin.fileno(), 1024):
+            return True
+        if time.monotonic() - asked > 10:
+            asked = time.monotonic()
+            with suppress(OSError):  # it may be busy
+                if experiment.get_status() == "ERROR":
+                    return False
+    return False
+
+
 def main(folder: Path, port: int, workers: int, name: str) -> int:
-    """Runs the experiment until the driver closes the pipe (0) or NNI's manager dies (1)."""
+    """Runs the experiment until the driver closes the pipe (0). When NNI dies it is started anew, a few times."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
-    driver = os.fdopen(os.dup(1), "w")  # for the address alone: NNI prints its log there
+    driver = os.fdopen(os.dup(1), "w")  # for what the user should know: NNI prints its log there
     os.dup2(2, 1)
     prepare(folder)
     try:
-        experiment = start(folder, port, workers, name)
-        print(f"http://127.0.0.1:{port}", file=driver, flush=True)
-        while experiment._proc.poll() is None:
-            if select.select([sys.stdin], [], [], 0.5)[0] and not os.read(sys.stdin.fileno(), 1024):
+        for _ in range(ATTEMPTS):
+            experiment = start(folder, port, workers, name)
+            print(f"http://127.0.0.1:{port}/ (NNI's web UI)", file=driver, flush=True)
+            if watch(experiment):
                 return 0
-        print("NNI's manager has died", file=driver, flush=True)
+            end_children()
+            print("NNI has died, and is started anew", file=driver, flush=True)
     except Exception as error:
-        print(f"cannot start: {error}", file=driver, flush=True)
+        print(f"NNI's web UI cannot start: {error}", file=driver, flush=True)
     finally:
         end_children()
     return 1
