@@ -366,7 +366,7 @@ def test_a_lost_head_is_one_message(tmp_path: Path) -> None:
         driver = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         wait_for(lambda: running(tmp_path, 1) or driver.poll() is not None)
         tell("kill the head")
-        output = driver.communicate(timeout=100)[0]
+        output = driver.communicate(timeout=200)[0]
     assert driver.returncode == 2, output
     assert "dse: Ray was lost (" in output
     assert "refused" in output  # found out by us, in good time
