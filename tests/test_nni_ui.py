@@ -336,9 +336,16 @@ def test_a_port_that_is_taken_costs_the_web_ui_only(tmp_path: Path) -> None:
 
 
 class Recorder(http.server.BaseHTTPRequestHandler):
-    """Keeps what is put."""
+    """Keeps what is put, and knows a trial when it is asked for the third time."""
 
     bodies: ClassVar[list[Any]] = []
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"trialJobId": "abc"}' if len(self.asked) > 2 else b"")
 
     def do_PUT(self) -> None:
         self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -363,9 +370,12 @@ def test_a_relay_says_what_nnis_own_channel_says(tmp_path: Path, monkeypatch: py
             "NNI_TRIAL_COMMAND_CHANNEL": url,
         }.items():
             monkeypatch.setenv(name, text)
-        relay.Nni().report("PERIODICAL", value)
+        nni = relay.Nni()
+        nni.wait_until_known()  # before that NNI drops what it hears
+        nni.report("PERIODICAL", value)
         TrialCommandChannelV3(url).send_metric("PERIODICAL", 7, "abc", 0, value)
         server.shutdown()
+    assert Recorder.asked == ["/api/v1/nni/trial-jobs/abc"] * 3
     ours, theirs = (json.loads(body.pop("metric")) | body for body in Recorder.bodies)
     assert json.loads(ours.pop("value")) == json.loads(theirs.pop("value")) == value
     assert ours == theirs
