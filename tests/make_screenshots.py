@@ -6,6 +6,7 @@ They are of the committed runs, by the browser that the tests use.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from selenium import webdriver
@@ -45,9 +46,10 @@ def of_nni(browser: webdriver.Chrome, out: Path) -> None:
         wait_for_elements(browser, ".ms-DetailsRow", min(count, 20))
         add_columns(browser, ["explorer (space)", *(f"{name} (metric)" for name in METRICS)])
         for tab, name in {"Hyper-parameter": "nni-hyper-parameters", "Intermediate result": "nni-epochs"}.items():
-            empty = coloured(browser)
+            before = coloured(browser)
             open_tab(browser, tab)
-            wait_until(browser, lambda empty=empty: coloured(browser) > 2 * empty, f"waited for {tab}")
+            wait_until(browser, lambda before=before: coloured(browser) not in (0, before), f"waited for {tab}")
+            time.sleep(2)  # it is drawn with an animation
             save_screenshot(browser, out / f"{name}.png")
         browser.execute_script("document.querySelector('.ms-DetailsRow').scrollIntoView({block: 'start'})")
         browser.execute_script("window.scrollBy(0, -200)")
