@@ -202,7 +202,8 @@ class _Transaction:
             raise self._refused(error) from None
 
     def _refused(self, error: SQLAlchemyError) -> RunError:
-        return RunError(f"{self._shown}: the study cannot be written: {getattr(error, 'orig', None) or error}")
+        text = " ".join(str(getattr(error, "orig", None) or error).split())
+        return RunError(f"{self._shown}: the study cannot be written: {text}")
 
 
 def _insert(connection: sqlalchemy.Connection, table: Any, rows: list[dict[str, Any]]) -> None:

@@ -12,10 +12,12 @@ that a trial was never asked for (those of a family that it did not choose) are 
 from __future__ import annotations
 
 import importlib.util
+import io
 import logging
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from nni.algorithms.hpo.random_tuner import RandomTuner
 from nni.algorithms.hpo.tpe_tuner import Record, TpeTuner
 from nni.common.hpo_utils import deformat_parameters
+from threadpoolctl import threadpool_limits
 
 from dse.domains import Domain, FloatRange
 from dse.errors import RunError
@@ -49,7 +52,8 @@ def suggest(kind: str, domains: Mapping[str, Domain], past: Past, seed: int) -> 
     space = {name: _range(domain) for name, domain in domains.items()}
     codes, rng = _codes(domains), np.random.default_rng(seed)
     told = [(_encoded(domains, codes, assignment, rng), reward) for assignment, reward in _heard(kind, past)]
-    chosen = PROPOSERS[kind](space, told, seed)
+    with threadpool_limits(1):  # for small matrices threads only wait for each other
+        chosen = PROPOSERS[kind](space, told, seed)
     return {name: _decoded(domains[name], chosen[name]) for name in domains}
 
 
@@ -110,8 +114,9 @@ def _gp(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> 
     tuner._random_state.seed(seed)
     tuner._gp.n_restarts_optimizer = 0
     tuner.update_search_space(space)
-    for values, reward in told:
-        tuner.receive_trial_result(0, values, reward)
+    with redirect_stdout(io.StringIO()):  # it prints every point that comes twice
+        for values, reward in told:
+            tuner.receive_trial_result(0, values, reward)
     if len(told) >= POPULATION:
         # Its own draws one number at a time, which takes half a second for all of them.
         tuner._space.random_sample = iter(_points(space, tuner._space.keys, seed)).__next__

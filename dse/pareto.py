@@ -15,9 +15,17 @@ def non_dominated(points: np.ndarray) -> np.ndarray:
     >>> non_dominated(np.array([[1, 3], [2, 2], [2, 4], [2, 2]])).tolist()
     [True, True, False, True]
     """
-    no_larger = (points[:, None] <= points[None]).all(-1)
-    smaller = (points[:, None] < points[None]).any(-1)
-    return np.asarray(~(no_larger & smaller).any(0))
+    # What beats a row comes before it in the order of the first column, then the second and so on: each row that is
+    # left removes what it beats, and only as many passes are made as there are rows on the front.
+    left = np.lexsort(points.T[::-1])
+    place = 0
+    while place < len(left):
+        rows, row = points[left], points[left[place]]
+        left = left[~((rows >= row).all(axis=1) & (rows > row).any(axis=1))]
+        place += 1
+    found = np.zeros(len(points), dtype=bool)
+    found[left] = True
+    return found
 
 
 def signed(rows: Sequence[Mapping[str, float]], objectives: Sequence[str]) -> np.ndarray:

@@ -191,13 +191,12 @@ class _Loop:
         assert record.candidate is not None
         cost = estimate(record.candidate.network)
         violations = self.settings.budgets.violations(cost)
-        same = [r for r in self.summary.records if r.id == record.id and r.outcome in ("complete", "failed")]
         self.unproductive += 1
         if reasons := self.settings.budgets.exceeded_by(cost):
             self.study.tell_infeasible(record.number, cost_values(cost), violations, "; ".join(reasons))
             self._ended(record.number)
-        elif same:
-            self.study.tell_repeated(record.number, same[0], violations)
+        elif original := self.study.original(record.id):
+            self.study.tell_repeated(record.number, original, violations)
             self._ended(record.number)
         elif twin := next((r for r in self.running.values() if r.id == record.id), None):
             self.twins.setdefault(twin.number, []).append(record.number)  # told when that one ends

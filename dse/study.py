@@ -68,10 +68,12 @@ class Study:
         self._samplers: dict[str, optuna.samplers.BaseSampler] = {}
         self._ids: list[int] = []  # in the database, by the number of the trial
         self._records: list[TrialRecord] = []
+        self._originals: dict[str, int] = {}  # the first trial that ended with a candidate, by its id
         for trial in self._database.trials():
             self._ids.append(trial._trial_id)
             self._memory.put(copy.copy(trial))
             self._records.append(_record(trial))
+            self._note(self._records[-1])
         self._written = self._database.system_attrs()
         numbers = {trial_id: number for number, trial_id in enumerate(self._ids)}
         for key, value in self._written.items():
@@ -203,12 +205,22 @@ class Study:
         self._database.end(self._ids[number], trial.state, numbers, found, limits)
         self._memory.put(trial)
         self._records[number] = _record(trial, self._records[number].held)
+        self._note(self._records[number])
+
+    def _note(self, record: TrialRecord) -> None:
+        if record.outcome in ("complete", "failed"):
+            self._originals[record.id] = min(record.number, self._originals.get(record.id, record.number))
 
     # -- reading
 
     def records(self) -> list[TrialRecord]:
         """Every trial, in order."""
         return list(self._records)
+
+    def original(self, candidate_id: str) -> TrialRecord | None:
+        """The first trial in which this candidate was trained, or failed at it."""
+        number = self._originals.get(candidate_id)
+        return None if number is None else self._records[number]
 
     def interrupted(self) -> Iterator[TrialRecord]:
         """Trials that a killed process left running, to be taken up again; those already known to have ended, or

@@ -1,7 +1,7 @@
 """What a driver does for one trial, by explorer and by how many trials the study holds: `make bench` prints it.
 
 The trials cost nothing: they are written into the study as if they had been trained. Timed is a whole turn: propose,
-read the record, tell that it is complete.
+read the record, tell that it is complete. Names of explorers may be given: `python -m tests.bench_explorers nni:tpe`.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import statistics
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from optuna.distributions import distribution_to_json
+from optuna.storages._rdb.models import TrialValueModel
 from optuna.trial import TrialState
 
 from dse.candidate import Candidate
 from dse.cost import estimate
-from dse.database import PARAMS, SYSTEM, TRIALS, USER, VALUES
+from dse.database import PARAMS, SYSTEM, TRIALS, USER, VALUES, Place
 from dse.errors import NetworkError
 from dse.explorer_names import EXPLORERS
 from dse.explorers import make_explorer
@@ -32,10 +33,12 @@ from dse.samplers import distribution
 from dse.space import Assignment, Defaults, Space, load_space
 from dse.study import Study
 from dse.summary import cost_values
+from tests.postgres import programs, server
 
 OBJECTIVES = ["accuracy", "params", "macs", "arena_bytes"]
 SIZES = (10, 1_000, 10_000)
-TURNS = 5
+TURNS = 7
+FINITE = TrialValueModel.TrialValueType.FINITE
 NOW = datetime(2026, 11, 1)
 PATIENCE = 20.0  # seconds that the turns of one explorer may take
 
@@ -51,11 +54,11 @@ def drawn(space: Space, count: int) -> list[tuple[Assignment, Candidate, dict[st
     return found
 
 
-def fill(folder: Path, space: Space, count: int) -> None:
+def fill(place: Place, space: Space, count: int) -> None:
     """A study with so many random trials, every tenth of them infeasible, written at once. Beyond a thousand candidates
     come again, under another learning rate as it were: with other accuracies."""
     candidates, rng = drawn(space, min(count, 1000)), np.random.default_rng(1)
-    database = Study.in_folder(folder, OBJECTIVES)._database
+    database = Study(place, OBJECTIVES)._database
     rows: dict[Any, list[dict[str, Any]]] = {table: [] for table in (TRIALS, PARAMS, USER, SYSTEM, VALUES)}
     for number in range(count):
         assignment, candidate, costs = candidates[number % len(candidates)]
@@ -65,7 +68,7 @@ def fill(folder: Path, space: Space, count: int) -> None:
         user["ending"] = {"outcome": "complete" if fits else "infeasible", "values": values}
         at = {"trial_id": number + 1}
         state = TrialState.COMPLETE
-        rows[TRIALS].append(at | {"number": number, "study_id": 1, "state": state, "datetime_start": NOW})
+        rows[TRIALS].append({"number": number, "study_id": 1, "state": state, "datetime_start": NOW})
         for path, value in assignment.items():
             known = distribution(space.domains[path])
             internal = known.to_internal_repr(value)
@@ -75,49 +78,76 @@ def fill(folder: Path, space: Space, count: int) -> None:
         rows[SYSTEM].append(at | {"key": "constraints:arena_bytes", "value_json": "-0.5" if fits else "0.5"})
         rows[SYSTEM].append(at | {"key": "NSGAIISampler:generation", "value_json": str(number // 32)})
         for objective, name in enumerate(OBJECTIVES):
-            rows[VALUES].append(at | {"objective": objective, "value": values[name], "value_type": "FINITE"})
+            rows[VALUES].append(at | {"objective": objective, "value": values[name], "value_type": FINITE})
     with database._transaction() as connection:
         for table, some in rows.items():
             connection.execute(table.insert(), some)
 
 
-def turn_seconds(name: str, folder: Path, space: Space) -> list[float]:
-    """Seconds of each turn of an explorer on a study; the first, which reads it all, is left out."""
-    study = Study.in_folder(folder, OBJECTIVES)
+def turns(name: str, study: Study, space: Space) -> tuple[float, float]:
+    """The least milliseconds that a turn takes: of this processor, and in all, with waiting for the disk or a server."""
     explorer = make_explorer(name, study, space, Defaults(), 0, lambda candidate: True)
-    times: list[float] = []
-    while len(times) < 1 + TURNS and sum(times) < PATIENCE:
-        started = time.perf_counter()
-        proposal = explorer.propose()
+    worked: list[float] = []
+    passed: list[float] = []
+    while len(worked) < 1 + TURNS and sum(passed) < PATIENCE:
+        before, started = time.process_time(), time.perf_counter()
+        proposal = explorer.propose(study.records())
         if proposal is None:
             break
         candidate = study.records()[proposal.number].candidate
         if candidate:
             values = cost_values(estimate(candidate.network)) | {"accuracy": 0.5}
             study.tell_complete(proposal.number, values, {"arena_bytes": -0.5})
-        times.append(time.perf_counter() - started)
-    return times[1:] or times
+        worked.append(time.process_time() - before)
+        passed.append(time.perf_counter() - started)
+    return 1000 * min(worked[1:] or worked), 1000 * min(passed[1:] or passed)
+
+
+def rows(studies: Sequence[Callable[[], Study]], names: Sequence[str], space: Space) -> None:
+    """A line per explorer, with both times for each study."""
+    for name in names:
+        cells = ["{:.0f} ({:.0f})".format(*turns(name, study(), space)) for study in studies]
+        print(f"{name:16}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
+
+
+@contextmanager
+def filled(size: int, space: Space) -> Iterator[Callable[[], Study]]:
+    """A study with so many trials. A small one is a new copy each time; a large one stays open, and a few trials more
+    do not matter to it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fill(Place.in_folder(folder), space, size)
+        large = Study.in_folder(folder, OBJECTIVES) if size > 1000 else None
+
+        def study() -> Study:
+            copy = Path(tempfile.mkdtemp(dir=folder))
+            shutil.copy(folder / "study.db", copy)
+            return large or Study.in_folder(copy, OBJECTIVES)
+
+        yield study
+
+
+def able(name: str) -> bool:
+    """Whether what an explorer needs is installed, and it takes a space of this size."""
+    package = {"optuna:gp": "torch", "nni:anneal": "hyperopt"}.get(name)
+    return name != "optuna:grid" and (package is None or importlib.util.find_spec(package) is not None)
 
 
 def main() -> None:
     space = load_space("cmv3")
-    print(f"driver work per trial, milliseconds, median of {TURNS}; cmv3.yaml, four objectives, SQLite")
-    print(f"{'explorer':16}" + "".join(f"{size:>9,}" for size in SIZES))
-    with tempfile.TemporaryDirectory() as folder:
-        for size in SIZES:
-            (Path(folder) / str(size)).mkdir()
-            fill(Path(folder) / str(size), space, size)
-            print(f"  ({size:,} trials written)", file=sys.stderr)
-        for name in EXPLORERS:
-            if name == "optuna:gp" and not importlib.util.find_spec("torch"):
-                continue
-            cells = []
-            for size in SIZES:
-                copy = Path(folder) / "copy"
-                shutil.copytree(Path(folder) / str(size), copy)
-                cells.append(f"{1000 * statistics.median(turn_seconds(name, copy, space)):9.0f}")
-                shutil.rmtree(copy)
-            print(f"{name:16}" + "".join(cells), flush=True)
+    print(
+        f"driver work per trial: ms of processor time, and in all; least of {TURNS} turns; cmv3.yaml, four objectives"
+    )
+    print(f"{'SQLite':16}" + "".join(f"{size:>18,}" for size in SIZES))
+    with ExitStack() as stack:
+        studies = [stack.enter_context(filled(size, space)) for size in SIZES]
+        rows(studies, [name for name in sys.argv[1:] or EXPLORERS if able(name)], space)
+    if programs() and importlib.util.find_spec("psycopg"):
+        print("PostgreSQL on this machine")
+        with server() as url:
+            place = Place(url, "dse-bench")
+            fill(place, space, 1000)
+            rows([lambda: Study(place, OBJECTIVES)], ["optuna:nsga2", "random"], space)
 
 
 if __name__ == "__main__":
