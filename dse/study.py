@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -154,7 +155,8 @@ class Study:
     def sampler(self, explorer: str, seed: int, space: Space) -> optuna.samplers.BaseSampler:
         """One of Optuna's samplers, made when it is first asked for. Raises RunError when it cannot be made."""
         if explorer not in self._samplers:
-            self._samplers[explorer] = make_sampler(explorer, seed, len(self._records), self.population, space)
+            own = (seed + zlib.crc32(explorer.encode())) % 2**31  # or two that begin at random would begin alike
+            self._samplers[explorer] = make_sampler(explorer, own, len(self._records), self.population, space)
         return self._samplers[explorer]
 
     # -- telling

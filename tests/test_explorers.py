@@ -127,6 +127,16 @@ def test_several_take_turns_by_their_share(tmp_path: Path) -> None:
     assert all(names[i : i + 4].count("nni:evolution") == 2 for i in range(0, 20, 4))
 
 
+def test_explorers_that_begin_at_random_do_not_begin_alike(tmp_path: Path) -> None:
+    """A turn spent on a candidate that another has just proposed teaches nobody anything."""
+    space = load_space("cmv3")
+    study = Study.in_folder(tmp_path, OBJECTIVES)
+    names = ["optuna:nsga2", "optuna:nsga3", "optuna:tpe", "optuna:random"]
+    every = [make_explorer(name, study, space, Defaults(), 0, lambda candidate: True) for name in names]
+    ids = [one_id for _ in range(3) for one in every for one_id in proposed(one, 1)]
+    assert len(set(ids)) == len(ids)
+
+
 def test_a_grid_proposes_every_candidate_once_and_then_nothing(tmp_path: Path) -> None:
     one = explorer("grid", tmp_path)
     assert len(set(proposed(one, COUNT))) == COUNT == one.space.size()
