@@ -21,12 +21,12 @@ from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
-from nni.algorithms.hpo import evolution_tuner
+from nni.algorithms.hpo import evolution_tuner, tpe_tuner
 from nni.algorithms.hpo.evolution_tuner import EvolutionTuner, Individual
 from nni.algorithms.hpo.gp_tuner.gp_tuner import GPTuner
 from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
 from nni.algorithms.hpo.random_tuner import RandomTuner
-from nni.algorithms.hpo.tpe_tuner import Record, TpeTuner
+from nni.algorithms.hpo.tpe_tuner import TpeTuner
 from nni.common.hpo_utils import deformat_parameters
 from threadpoolctl import threadpool_limits
 
@@ -85,13 +85,21 @@ def _tpe(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) ->
     # What its import_data does, but for noting what is known so that it is not proposed again: that takes 6 seconds
     # at 1,000 trials, and the study knows.
     tuner.dedup = lambda values: values
-    losses = [-reward for _, reward in told]
+    order = np.argsort([-reward for _, reward in told], kind="stable")
     for key, spec in tuner.space.items():
-        column = [values[spec.name] for values, _ in told]
-        if spec.log_distributed:
-            column = [math.log(value) for value in column]
-        tuner._history[key] = list(map(Record, column, losses))
+        column = np.array([values[spec.name] for values, _ in told])
+        tuner._history[key] = (np.log(column) if spec.log_distributed else column)[order]
     return dict(tuner.generate_parameters(0))
+
+
+def _split(arguments: Any, history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The good and the others of one value's history, which is sorted already: as NNI splits it, but it sorts anew for
+    every value, and wants an object for every number."""
+    good = min(math.ceil(arguments.gamma * math.sqrt(len(history))), arguments.linear_forgetting)
+    return history[:good], history[good:]
+
+
+tpe_tuner.split_history = _split
 
 
 def _evolution(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> Encoded:

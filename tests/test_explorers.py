@@ -184,6 +184,22 @@ def test_a_tuner_learns_what_is_better(tmp_path: Path) -> None:
         assert np.mean(hits[40:]) > 2 * 0.2, name  # one of five values
 
 
+def test_nnis_tpe_splits_as_nni_does() -> None:
+    """Ours sorts the trials once for all values. NNI's own split, reloaded, gets objects in the order of the trials."""
+    from nni.algorithms.hpo import tpe_tuner
+
+    from dse.nni_tuners import _split
+
+    fresh = importlib.util.module_from_spec(importlib.util.find_spec(tpe_tuner.__name__))  # type: ignore[arg-type]
+    fresh.__spec__.loader.exec_module(fresh)  # type: ignore[union-attr]
+    rng = np.random.default_rng(0)
+    for count in (16, 100, 700):
+        values, losses = rng.integers(0, 5, count), rng.integers(0, 9, count) / 9
+        theirs = fresh.split_history(fresh.TpeArguments(), list(map(fresh.Record, values, losses)))
+        ours = _split(fresh.TpeArguments(), values[np.argsort(losses, kind="stable")])
+        assert [part.tolist() for part in ours] == [part.tolist() for part in theirs]
+
+
 def test_rewards_by_hand() -> None:
     def record(number: int, outcome: str, values: dict[str, float], broken: float = 0.0) -> TrialRecord:
         return TrialRecord(number, outcome, "random", None, values, violations={"params": broken})  # type: ignore[arg-type]
