@@ -122,6 +122,12 @@ def test_a_missing_driver_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         search(settings(tmp_path, storage="postgresql://me@host/x"), Watcher())
 
 
+def test_a_driver_may_repeat_the_password() -> None:
+    for url in ("postgresql://me:hidden@host/x", "postgresql://host/x?user=me&password=hidden"):
+        assert "hidden" not in database.shown(url)
+        assert database.why(ValueError("user=me password=hidden\nhost=host"), url) == "user=me password=*** host=host"
+
+
 def test_local_yaml_of_an_earlier_version(tmp_path: Path) -> None:
     (tmp_path / "local.yaml").write_text(yaml.safe_dump({"data": None}))
     assert study_place(tmp_path) is None
