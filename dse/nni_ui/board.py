@@ -11,8 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from dse.domains import Domain, FloatRange
 from dse.nni_ui import spool
@@ -97,14 +96,6 @@ class Board:
                 self.say(f"ui:   NNI's web UI cannot be told of more ({error})")
                 self._closing = True
                 self._server.terminate()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends the server and all its processes, and removes what they wrote."""

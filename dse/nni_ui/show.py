@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from dse.nni_ui.board import Board
@@ -21,7 +22,7 @@ def show(folder: Path, port: int, say: Callable[[str], None]) -> None:
     run = read_run(folder)
     space = parse_space(run["space_text"], run["settings"]["space"])
     explorers = [text.partition("=")[0] for text in run["settings"]["explorer"].split(", ")]
-    with Board(folder.resolve().name, space, explorers, port, 1, say) as board:
+    with closing(Board(folder.resolve().name, space, explorers, port, 1, say)) as board:
         while board.alive:
             for record in load_summary(folder).records:
                 board.show(record)
