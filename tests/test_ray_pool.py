@@ -72,9 +72,7 @@ def inside(pool: RayPool, question: Callable[[object], object]) -> object:
 
 
 @pytest.mark.ray
-def test_a_worker_is_ready_before_its_first_trial(
-    tmp_path: Path, sample_data: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: Data) -> None:
     """TensorFlow is there, the images lie in shared memory and stay there, the threads are those that were asked for."""
 
     def look(worker):  # type: ignore[no-untyped-def]
@@ -93,8 +91,7 @@ def test_a_worker_is_ready_before_its_first_trial(
     with pool_of(Setting(sample_data, "float", 0, threads=3)) as pool:
         assert pool.free() == 0  # a job that were given now would wait for the worker
         assert pool.startup() == ""
-        monkeypatch.setattr(ray_pool, "PATIENCE", 0.0)
-        events_until(pool, lambda events: "all 1 workers have their place now" in [event.reason for event in events])
+        events_until(pool, lambda _: pool.seats[0].placed)
         assert pool.free() == 0  # it has its place, and still imports TensorFlow
         events_until(pool, lambda _: pool.free())
         hello = pool.seats[0].hello
