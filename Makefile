@@ -21,7 +21,7 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $(READY)
 
-test: lint types ## everything CI runs: lint, types, tests (about 20 minutes on two cores)
+test: lint types ## everything CI runs: lint, types, tests (half an hour on two cores)
 	$(BIN)/python -m pytest
 
 test-slow: $(READY) ## the tests that take longer
