@@ -63,6 +63,14 @@ def events_until(pool: RayPool, done: Callable[[list[Event]], object], seconds: 
     return events
 
 
+def ready(pool: RayPool) -> Hello:
+    """What the only worker of a pool says when it can take a trial."""
+    events_until(pool, lambda _: pool.free())
+    hello = pool.seats[0].hello
+    assert hello
+    return hello
+
+
 def last_of(number: int) -> Callable[[list[Event]], object]:
     return lambda events: [e for e in events if e.number == number and e.kind in ("done", "failed")]
 
@@ -93,9 +101,7 @@ def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: D
         assert pool.startup() == ""
         events_until(pool, lambda _: pool.seats[0].placed)
         assert pool.free() == 0  # it has its place, and still imports TensorFlow
-        events_until(pool, lambda _: pool.free())
-        hello = pool.seats[0].hello
-        assert hello
+        hello = ready(pool)
         assert hello.threads == {"OMP": "3", "intra": "3", "inter": "3"}
         before = inside(pool, look)
         _, writeable, home, loaded, test_images = before  # type: ignore[misc]
@@ -119,18 +125,15 @@ def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: D
 @pytest.mark.ray
 def test_a_worker_over_its_memory_costs_only_its_trial(tmp_path: Path, sample_data: Data) -> None:
     with pool_of(Setting(sample_data, "float", 0, worker_memory=round(1.2 * GIB))) as pool:
-        events_until(pool, lambda _: pool.free())
-        assert pool.seats[0].hello
-        assert pool.seats[0].hello.held < GIB  # TensorFlow alone is no reason
-        first = pool.seats[0].hello.pid
+        hello = ready(pool)
+        assert hello.held < GIB  # TensorFlow alone is no reason
         pool.submit(job(0, tmp_path, channels=64, epochs=3, batch_size=1800))
         events = events_until(pool, last_of(0))
         assert [event.kind for event in events] == ["failed"]  # at once: a second attempt would take as much
         assert re.fullmatch(
             r"out of memory: the worker used [\d.]+ GiB, limit 1\.2 GiB \(--worker-memory\)", events[0].reason
         )
-        events_until(pool, lambda _: pool.free())
-        assert pool.seats[0].hello.pid != first
+        assert ready(pool).pid != hello.pid
         pool.submit(job(1, tmp_path))
         assert events_until(pool, last_of(1))[-1].kind == "done"
 
@@ -139,9 +142,7 @@ def test_a_worker_over_its_memory_costs_only_its_trial(tmp_path: Path, sample_da
 def test_a_stuck_trial_is_ended_with_its_worker(tmp_path: Path, sample_data: Data) -> None:
     """Stopped, a process does nothing that it is asked to, as when a native call never returns."""
     with pool_of(Setting(sample_data, "float", 0, trial_timeout=15)) as pool:
-        events_until(pool, lambda _: pool.free())
-        assert pool.seats[0].hello
-        first = pool.seats[0].hello.pid
+        first = ready(pool).pid
         pool.submit(job(0, tmp_path, epochs=1000))
         before = events_until(pool, lambda events: events)
         os.kill(first, signal.SIGSTOP)
@@ -159,14 +160,12 @@ def test_a_stuck_trial_is_ended_with_its_worker(tmp_path: Path, sample_data: Dat
 @pytest.mark.ray
 def test_a_slow_trial_ends_by_itself_and_its_worker_goes_on(tmp_path: Path, sample_data: Data) -> None:
     with pool_of(Setting(sample_data, "float", 0, trial_timeout=5)) as pool:
-        events_until(pool, lambda _: pool.free())
-        assert pool.seats[0].hello
-        first = pool.seats[0].hello.pid
+        first = ready(pool).pid
         pool.submit(job(0, tmp_path, epochs=10_000))
         last = events_until(pool, last_of(0))[-1]
         assert last.reason.startswith("took longer than 5 s (--trial-timeout), ")
         assert pool.free() == 1
-        assert pool.seats[0].hello.pid == first
+        assert ready(pool).pid == first
 
 
 @pytest.mark.ray
@@ -324,6 +323,15 @@ def cluster_of_two() -> Iterator[tuple[str, Callable[[str], None]]]:
             for process in nodes:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
+
+
+@pytest.mark.ray
+def test_a_search_on_a_cluster_of_two_nodes(tmp_path: Path) -> None:
+    with cluster_of_two() as (address, _):
+        arguments = [*command(tmp_path, trials=2, epochs=1, workers=2), "--ray-address", address]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert load_summary(tmp_path / "run").count("complete") == 2
 
 
 def running(folder: Path, count: int) -> bool:

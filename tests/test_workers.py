@@ -148,36 +148,3 @@ def test_an_unreachable_cluster_is_one_message(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "dse: Ray cannot be reached at 127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-CLUSTER = """
-import sys, time
-from ray._private import ray_constants
-ray_constants.ENABLE_RAY_CLUSTER = False  # loopback only
-from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-cluster.add_node(num_cpus=1)
-print(cluster.address, flush=True)
-sys.stdin.read()
-"""
-
-
-def test_a_search_on_a_cluster_of_two_nodes(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", CLUSTER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as cluster:
-        assert cluster.stdout is not None
-        address = cluster.stdout.readline().strip()
-        arguments = [*command(tmp_path, trials=2, epochs=1, workers=2), "--ray-address", address]
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=200)
-        nodes = psutil.Process(cluster.pid).children(recursive=True)
-        cluster.kill()
-    for process in nodes:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    assert done.returncode == 0, done.stderr
-    assert load_summary(tmp_path / "run").count("complete") == 2

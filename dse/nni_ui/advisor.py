@@ -32,7 +32,7 @@ class Mirror(MsgDispatcherBase):  # type: ignore[misc]  # NNI has no types
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
-        spool.mark(self.folder, spool.READY)
+        (self.folder / spool.READY).touch()
         number = 0
         while not self.stopping:
             if (proposed := spool.proposed(self.folder, number)) is not None:
@@ -48,9 +48,6 @@ class Mirror(MsgDispatcherBase):  # type: ignore[misc]  # NNI has no types
                     ),
                 )
                 number += 1
-            elif spool.is_marked(self.folder, spool.OVER) and spool.proposed(self.folder, number) is None:
-                self.send(CommandType.NoMoreTrialJobs, "")
-                return
             else:
                 time.sleep(POLL_S)
 

@@ -84,10 +84,6 @@ class Board:
         line = {"epoch": {"default": known.get("val_accuracy", 0.0)} | known, "log": f"epoch {epoch}: {text}"}
         self._write(number, line)
 
-    def over(self) -> None:
-        """No more trials will come."""
-        spool.mark(self.folder, spool.OVER)
-
     def _write(self, number: int, line: dict[str, Any]) -> None:
         try:
             spool.append(self.folder, number, line)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nni.experiment import Experiment
 
 HERE = Path(__file__).parent
-CATCHING_UP = 32  # trials that NNI shows as running beside those that are: it starts new ones every five seconds only
+CATCHING_UP = 32  # trials that NNI may run beside those in training, so that earlier ones are soon shown
 ATTEMPTS = 3
 START_S = 180.0  # until it takes trials, on a machine that does much else
 
@@ -68,7 +68,7 @@ def start(folder: Path, port: int, workers: int, name: str) -> Experiment:
             atexit.unregister(experiment.stop)  # there is nothing to save
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline and experiment.get_status() != "ERROR":
-            if spool.is_marked(folder, spool.READY):
+            if (folder / spool.READY).exists():
                 return experiment
             time.sleep(0.2)
         end_children()

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-READY = "ready"  # the experiment takes trials
-OVER = "over"  # no more trials will come
+READY = "ready"  # a file that says that the experiment takes trials
 SPACE = "space.json"
 
 
@@ -25,13 +24,3 @@ def proposed(folder: Path, number: int) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return dict(json.loads(line)["parameters"]) if line.endswith("\n") else None
-
-
-def mark(folder: Path, name: str) -> None:
-    """Says READY or OVER."""
-    (folder / name).touch()
-
-
-def is_marked(folder: Path, name: str) -> bool:
-    """Whether it was said."""
-    return (folder / name).exists()
