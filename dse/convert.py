@@ -15,11 +15,10 @@ import numpy as np
 
 from dse.build import build_model
 from dse.candidate import Candidate
-from dse.datasets import Images
+from dse.datasets import Images, to_float
 from dse.errors import ExportError, FileError
 from dse.quiet import quiet_native
 from dse.rewrite import for_device
-from dse.train import to_float
 
 CALIBRATION_IMAGES = 200
 

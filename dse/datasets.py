@@ -54,6 +54,7 @@ CIFAR = {
         "fine_label_names.txt", 2, 50_000, "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8",
     ),
 }  # fmt: skip
+REDISTRIBUTABLE = frozenset(CIFAR)  # whose images may be passed on; those of a folder are their owner's
 IMAGE_VALUES = 32 * 32 * 3
 TEST_RECORDS = 10_000
 ORIGIN = "origin.txt"  # beside images in the binary layout that are not the official ones: what they are
@@ -89,6 +90,11 @@ class Data:
     def image_shape(self) -> tuple[int, int, int]:
         _, height, width, channels = self.train.images.shape
         return height, width, channels
+
+
+def to_float(images: np.ndarray) -> np.ndarray:
+    """uint8 images as the float32 in [0, 1] that every model takes."""
+    return images.astype(np.float32) / np.float32(255)
 
 
 def data_home() -> Path:

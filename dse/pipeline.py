@@ -16,12 +16,12 @@ import numpy as np
 from dse.build import build_model
 from dse.candidate import Candidate
 from dse.convert import calibration_set, for_conversion, to_int8
-from dse.datasets import Data, Images, resize
+from dse.datasets import Data, Images, resize, to_float
 from dse.errors import ExportError, TornCheckpointError, TrialError
 from dse.record import TrialResult
 from dse.runtimes import run_litert
 from dse.tflite_file import check_deployable
-from dse.train import Check, EpochReport, to_float, train
+from dse.train import Check, EpochReport, train
 
 PREDICT_BATCH = 256
 

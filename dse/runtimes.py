@@ -14,9 +14,11 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dse.datasets import to_float
 from dse.errors import ExportError
 
 
@@ -38,25 +40,57 @@ def int8_input(images: np.ndarray) -> np.ndarray:
     return (images ^ 0x80).view(np.int8)
 
 
-def run_litert(content: bytes, images: np.ndarray, reference: bool = False) -> np.ndarray:
-    """int8 logits (count, classes) of uint8 images on LiteRT, without delegates.
+def open_litert(content: bytes, reference: bool = False, keep_all: bool = False) -> Any:
+    """A LiteRT interpreter of a file, ready to run on one thread, without delegates.
 
     `reference` takes its reference kernels, the ones that TFLM's are written after; the default ones are faster and
-    round some operators differently by one step.
+    round some operators differently by one step. `keep_all` leaves every tensor to be read.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    resolver = OpResolverType.BUILTIN_REF if reference else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
+    interpreter = Interpreter(
+        model_content=content,
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+        if reference
+        else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=keep_all,
+    )
     interpreter.allocate_tensors()
+    return interpreter
+
+
+def run_litert(content: bytes, images: np.ndarray, reference: bool = False) -> np.ndarray:
+    """int8 logits (count, classes) of uint8 images on LiteRT."""
+    interpreter = open_litert(content, reference)
+    _check_input(interpreter.get_input_details()[0]["quantization"])
+    return _logits(interpreter, int8_input(images))
+
+
+def run_float(content: bytes, images: np.ndarray) -> np.ndarray:
+    """float32 logits (count, classes) of uint8 images, of a float file on LiteRT's reference kernels.
+
+    Those sum in one order on every processor, so that a bundle's figures can be had again on another machine.
+    """
+    return _logits(open_litert(content, reference=True), to_float(images))
+
+
+def _logits(interpreter: Any, images: np.ndarray) -> np.ndarray:
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    _check_input(source["quantization"])
-    logits = np.empty((len(images), target["shape"][-1]), np.int8)
-    for index, image in enumerate(int8_input(images)):
+    logits = np.empty((len(images), target["shape"][-1]), target["dtype"])
+    for index, image in enumerate(images):
         interpreter.set_tensor(source["index"], image[None])
         interpreter.invoke()
         logits[index] = interpreter.get_tensor(target["index"]).reshape(-1)
     return logits
+
+
+def end_scales(content: bytes) -> tuple[tuple[float, int], tuple[float, int]]:
+    """Scale and zero point of the input and of the output of an int8 file."""
+    interpreter = open_litert(content)
+    ends = (interpreter.get_input_details()[0], interpreter.get_output_details()[0])
+    (first, first_zero), (second, second_zero) = (end["quantization"] for end in ends)
+    return (float(first), int(first_zero)), (float(second), int(second_zero))
 
 
 def _check_input(quantization: tuple[float, int]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dse.datasets import Images
+from dse.datasets import Images, to_float
 from dse.errors import TornCheckpointError, TrialError
 from dse.training import Training
 
@@ -21,11 +21,6 @@ CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion
 
 EpochReport = Callable[[int, dict[str, float]], None]
 Check = Callable[[int], None]  # hears after every batch how many epochs are done; what it raises ends the training
-
-
-def to_float(images: np.ndarray) -> np.ndarray:
-    """uint8 images as the float32 in [0, 1] that every model takes."""
-    return images.astype(np.float32) / np.float32(255)
 
 
 class Batches(keras.utils.PyDataset):

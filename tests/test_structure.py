@@ -20,15 +20,16 @@ LAYERS = [
         *("pareto", "record", "proxy", "feasible", "summary", "choices", "screening", "screen_report", "references"),
         *("published", "quantities", "literature", "network_table", "grid", "checkpoint"),
         "reference_points",
-        *("space_check", "flatbuffer", "tflite_file"),
+        *("space_check", "flatbuffer", "tflite_file", "firmware"),
     },
     {
         *("datasets", "download", "build", "train", "convert", "rewrite", "keras_file"),
-        *("runtimes", "tflm_child", "pipeline"),
+        *("runtimes", "tflm_child", "pipeline", "layer_noise"),
     },
     {
         *("database", "samplers", "study", "scalar", "nni_tuners", "explorers"),
-        *("workers", "ray_worker", "ray_pool", "frames", "run_folder", "run", "export"),
+        *("workers", "ray_worker", "ray_pool", "frames", "run_folder", "run", "export", "golden_images", "scores"),
+        *("bundle", "bundle_readme", "bundle_check", "measure"),
     },
     {"plots", "screen_plots", "dashboard", "nni_ui", "cli", "__init__"},
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.errors import ExportError, RunError
+from dse.errors import DataError, ExportError, RunError
 
 if TYPE_CHECKING:
     from dse.export import Exported
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 @click.option("--data", help="Where the images are. [default: as the search was told]")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the bundles. [default: RUN/bundles]")
 @click.option("--test-images", type=click.IntRange(min=1), help="Score on the first N test images. [default: all]")
+@click.option(
+    "--check", is_flag=True, help="RUN is a bundle, or a folder of some: run them again, compare every figure."
+)
+@click.option("--without-data", is_flag=True, help="With --check: leave out what needs the test images.")
 @click.option("--json", "as_json", is_flag=True, help="The reports as a list of objects.")
 def command(
     run: Path,
@@ -34,21 +38,35 @@ def command(
     data: str | None,
     out: Path | None,
     test_images: int | None,
+    check: bool,
+    without_data: bool,
     as_json: bool,
 ) -> None:
-    """Write int8 TFLite bundles of trials of RUN.
+    """Write bundles of trials of RUN: int8 TFLite files with all that firmware needs.
 
-    Each bundle holds the int8 and the float file and a report: what was predicted beside what was measured, and the
-    accuracy of the float model and of the int8 file on LiteRT and on TensorFlow Lite Micro, on the test images.
+    A bundle holds the int8 and the float file; C++ files with the model, its operators, the arena's size and a program
+    that runs it; golden vectors and a self-test for the target; and a report: what was predicted beside what was
+    measured, and the accuracy of the float model and of the int8 file on LiteRT and on TensorFlow Lite Micro, on the
+    test images.
+
+    --check runs a bundle again from its files alone, and fails when any figure differs.
 
     \b
-    Example:
+    Examples:
       dse export results/cmv3-imxrt1060 --front
+      dse export results/cmv3-imxrt1060/bundles/0a1b2c3d4e5f --check
     """
     from dse.run_folder import load_summary
 
+    if check:
+        if front or trials or boards or out or test_images or as_json:
+            raise click.UsageError("--check takes --data or --without-data, and no other option")
+        check_bundles(run, data, without_data)
+        return
+    if without_data:
+        raise click.UsageError("--without-data goes with --check")
     if not front and not trials:
-        raise click.UsageError("give --front, or --trial N")
+        raise click.UsageError("give --front, --trial N, or --check")
     summary = load_summary(run)
     chosen = summary.front() if front else []
     for number in trials:
@@ -67,6 +85,37 @@ def command(
             click.echo(f"  {name}: predicted {predicted[name]:,}, measured {measured[name]:,}")
         for name, score in scores.items():
             click.echo(f"  accuracy {name}: {score['accuracy']:.2%} ({score['low_95']:.2%} to {score['high_95']:.2%})")
+        if report["warning"]:
+            click.echo(f"  warning: {report['warning']}")
+
+
+def check_bundles(path: Path, location: str | None, without_data: bool) -> None:
+    """Checks every bundle at a path. Raises ExportError when a figure of one differs."""
+    from dse.bundle import list_bundles, read_bundle
+    from dse.bundle_check import bundle_task, check_bundle
+    from dse.datasets import load_data
+    from dse.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    bad = []
+    for folder in list_bundles(path):
+        bundle = read_bundle(folder)
+        data = None
+        if not without_data:
+            data = load_data(bundle_task(bundle), location)
+            if data.digest != bundle.report["data"]["sha256"]:
+                raise DataError(
+                    f"{folder} was measured on {bundle.report['data']['source']}, these images are others: "
+                    f"{data.source}; name the folder with --data, or leave the accuracies out with --without-data"
+                )
+        problems = check_bundle(bundle, data, _note)
+        part = " (accuracies left out)" if without_data else ""
+        click.echo(f"{folder}: {'differs' if problems else 'every figure is as reported'}{part}")
+        for problem in problems:
+            click.echo(f"  {problem}")
+        bad += [folder] * bool(problems)
+    if bad:
+        raise ExportError(f"{len(bad)} bundle(s) are not as reported: {', '.join(map(str, bad))}")
 
 
 def export_front(run: Path, test_images: int | None = None) -> list[Exported]:

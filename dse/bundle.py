@@ -1,0 +1,107 @@
+"""A bundle: the folder of files that an exported candidate is, written and read back.
+
+bundle/
+  model_int8.tflite  what is flashed             candidate.json  the network and its training
+  model_float.tflite the same in float           labels.txt      class names, in the order of the scores
+  golden.npz         images and exact scores     report.json     every figure, and where it comes from
+  firmware/          C++ files (`firmware`)      README.md       the report for people
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dse.bundle_readme import readme
+from dse.candidate import Candidate, load_candidate
+from dse.cost import estimate_graph
+from dse.errors import FileError, RunError
+from dse.files import write_atomic
+from dse.firmware import Firmware, Golden, Quantized, arena_of, firmware_files, load_golden, save_golden
+from dse.runtimes import end_scales
+from dse.tflite_file import load_tflite, read_tflite
+
+REPORT = "report.json"
+FORMAT = 2
+MAX_REPORT_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Models:
+    """What a bundle's figures are computed from."""
+
+    candidate: Candidate
+    int8: bytes
+    float32: bytes
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle as it lies in a folder."""
+
+    folder: Path
+    models: Models
+    golden: Golden
+    report: dict[str, Any]
+
+
+def write_bundle(folder: Path, models: Models, golden: Golden, report: dict[str, Any]) -> None:
+    """Writes every file; the report last, so that a folder with one is complete."""
+    write_atomic(folder / "model_int8.tflite", models.int8)
+    write_atomic(folder / "model_float.tflite", models.float32)
+    write_atomic(folder / "candidate.json", models.candidate.to_json() + "\n")
+    save_golden(folder / "golden.npz", golden)
+    for name, text in texts(models, golden, report).items():
+        write_atomic(folder / name, text)
+    write_atomic(folder / REPORT, json.dumps(report, indent=2) + "\n")
+
+
+def texts(models: Models, golden: Golden, report: dict[str, Any]) -> dict[str, str]:
+    """The files that follow from the others, by their place in the bundle."""
+    graph = read_tflite(models.int8)
+    source, target = (Quantized(*end) for end in end_scales(models.int8))
+    arena = arena_of(graph, estimate_graph(graph, len(models.int8)))
+    firmware = Firmware(
+        models.candidate.id, models.int8, graph, arena, source, target, models.classes, golden
+    )  # fmt: skip
+    files = {f"firmware/{name}": text for name, text in firmware_files(firmware).items()}
+    return files | {"labels.txt": "\n".join(models.classes) + "\n", "README.md": readme(report)}
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """The bundle in a folder. Raises RunError when there is none, FileError when a file of it cannot be read."""
+    report = _report(folder / REPORT)
+    int8, float32 = (load_tflite(folder / name)[0] for name in ("model_int8.tflite", "model_float.tflite"))
+    models = Models(load_candidate(folder / "candidate.json"), int8, float32, tuple(report["classes"]))
+    return Bundle(folder, models, load_golden(folder / "golden.npz"), report)
+
+
+def list_bundles(path: Path) -> list[Path]:
+    """The bundles at a path: itself, or those of a run or a folder of bundles. Raises RunError for none."""
+    if (path / REPORT).is_file():
+        return [path]
+    found = sorted(report.parent for pattern in ("*", "bundles/*") for report in path.glob(f"{pattern}/{REPORT}"))
+    if not found:
+        raise _no_bundle(path)
+    return found
+
+
+def _no_bundle(path: Path) -> RunError:
+    return RunError(f"{path}: no bundle; a bundle is a folder that dse export wrote, with a {REPORT}")
+
+
+def _report(path: Path) -> dict[str, Any]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            report = json.loads(file.read(MAX_REPORT_BYTES))
+    except FileNotFoundError:
+        raise _no_bundle(path.parent) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileError(str(path), None, "", f"cannot be read: {error}") from None
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        came = report.get("format", 1) if isinstance(report, dict) else "none"
+        raise FileError(str(path), None, "format", f"came {came}, expected {FORMAT}; export the trial again")
+    return report

@@ -1,0 +1,54 @@
+"""Golden vectors: images as int8 input, and exactly what TensorFlow Lite Micro makes of them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dse.errors import FileError
+from dse.files import write_atomic
+
+MAX_FILE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Golden:
+    """int8 inputs (count, height, width, channels) and int8 outputs (count, classes).
+
+    `indices` are the numbers of the test images, or -1 for one that was generated; `source` is one line about them.
+    """
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+    indices: np.ndarray
+    source: str
+
+
+def save_golden(path: Path, golden: Golden) -> None:
+    """Writes them as a NumPy archive."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer, inputs=golden.inputs, outputs=golden.outputs, indices=golden.indices, source=np.array(golden.source)
+    )
+    write_atomic(path, buffer.getvalue())
+
+
+def load_golden(path: Path) -> Golden:
+    """The golden vectors in a file. Raises FileError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_FILE_BYTES:
+                raise ValueError("too large")
+        with np.load(path, allow_pickle=False) as values:
+            golden = Golden(values["inputs"], values["outputs"], values["indices"], str(values["source"]))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise FileError(str(path), None, "", f"no golden vectors: {error}") from None
+    count = len(golden.inputs)
+    kinds = {golden.inputs.dtype, golden.outputs.dtype}
+    if kinds != {np.dtype(np.int8)} or golden.inputs.ndim != 4 or len(golden.outputs) != count or not count:
+        raise FileError(str(path), None, "", f"no golden vectors: {golden.inputs.shape} to {golden.outputs.shape}")
+    return golden

@@ -1,0 +1,124 @@
+"""Every figure of a bundle that follows from its files: what was predicted beside what is measured, and how good it is.
+
+Exporting and checking call the same function, so a check computes nothing else than what was reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dse.bundle import Models
+from dse.cost import Board, CostReport, estimate, estimate_graph
+from dse.cost.verdict import judge
+from dse.datasets import Images
+from dse.firmware import arena_of
+from dse.layer_noise import IMAGES, layer_noise, worst
+from dse.runtimes import end_scales, run_float, run_litert, run_tflm
+from dse.scores import accuracy, confusion
+from dse.tflite_file import check_deployable
+
+Note = Callable[[str], None]
+MOST_LOST = 0.01  # of accuracy, from float to int8: more is a warning
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The class that each form of the model found for every test image, (count,) each."""
+
+    float32: np.ndarray
+    litert: np.ndarray
+    tflm: np.ndarray
+    same_logits: float
+
+
+def measure_files(models: Models, boards: list[Board], probe: np.ndarray) -> dict[str, Any]:
+    """What needs no test images; `probe` are any uint8 images, (count, height, width, 3). Raises ExportError."""
+    graph = check_deployable(models.int8)
+    tflm = run_tflm(models.int8, probe[:1], processes=1)
+    cost = estimate(models.candidate.network)
+    # What a board has to hold: measured but for the tail, which only a board could show with its 32-bit pointers.
+    on_target = replace(cost, arena_head_bytes=tflm.head_bytes, flash_bytes=len(models.int8))
+    arena = arena_of(graph, estimate_graph(graph, len(models.int8)))
+    ends = zip(("input", "output"), end_scales(models.int8), strict=True)
+    return {
+        "predicted": cost.to_dict(),
+        "measured": {
+            "arena_head_bytes": tflm.head_bytes,
+            "arena_tail_bytes_host": tflm.tail_bytes,
+            "flash_bytes": len(models.int8),
+            "operators": graph.counts(),
+            "plan": "offline" if graph.offline else "greedy",
+        },
+        "arena": {
+            "bytes": arena.num_bytes,
+            "needed_bytes": arena.needed_bytes,
+            "margin_bytes": arena.margin_bytes,
+            "how": arena.how,
+        },
+        "input_shape": list(models.candidate.input_shape),
+        "feed": "pixel - 128",
+        **{name: {"scale": scale, "zero_point": zero} for name, (scale, zero) in ends},
+        "fits": {board.name: _on_board(on_target, board) for board in boards},
+    }
+
+
+def measure_accuracy(models: Models, test: Images, note: Note) -> dict[str, Any]:
+    """What the test images say."""
+    found = _classes(models, test.images, note)
+    scores = {
+        "float": accuracy(found.float32, test.labels),
+        "litert_int8": accuracy(found.litert, test.labels),
+        "tflm_int8": accuracy(found.tflm, test.labels),
+    }
+    lost = scores["float"]["accuracy"] - scores["tflm_int8"]["accuracy"]
+    noise = layer_noise(models.candidate.network, models.int8, models.float32, test.images[:IMAGES])
+    return {
+        "test_images": len(test),
+        "accuracy": scores,
+        "int8_loss": lost,
+        "int8_loses_too_much": lost > MOST_LOST,
+        "same_class_litert_and_tflm": float(np.mean(found.litert == found.tflm)),
+        "same_logits_litert_and_tflm": found.same_logits,
+        **confusion(found.tflm, test.labels, models.classes),
+        "worst_layers": [one.to_dict() for one in worst(noise)],
+        "output_snr_db": noise[-1].snr_db if noise else None,
+    }
+
+
+def warning(report: dict[str, Any]) -> str:
+    """What to say of a model that loses too much in int8; empty for one that does not."""
+    if not report["int8_loses_too_much"]:
+        return ""
+    layers = "; ".join(
+        f"{one['layer']} ({one['operator']}) loses {one['lost_db']:.1f} dB, {one['snr_db']:.1f} dB are left"
+        for one in report["worst_layers"]
+    )
+    return (
+        f"int8 loses {100 * report['int8_loss']:.1f} points to float"
+        + (f"; the worst layers: {layers}" if layers else "")
+        + ("" if report["quantization"]["method"] == "fine-tuned" else "; --qat fine-tunes it in int8")
+    )
+
+
+def _classes(models: Models, images: np.ndarray, note: Note) -> Classes:
+    note(f"running {len(images):,} test images in float on LiteRT")
+    exact = run_float(models.float32, images)
+    note(f"running {len(images):,} test images in int8 on LiteRT")
+    litert = run_litert(models.int8, images, reference=True)
+    note(f"running {len(images):,} test images in int8 on TensorFlow Lite Micro")
+    tflm = run_tflm(models.int8, images).logits
+    same = float(np.mean(np.all(litert == tflm, axis=1)))
+    return Classes(exact.argmax(1), litert.argmax(1), tflm.argmax(1), same)
+
+
+def _on_board(cost: CostReport, board: Board) -> dict[str, Any]:
+    verdict = judge(cost, board).to_dict()
+    names = ("fits", "over_by", "left", "latency_ms", "latency_basis", "latencies_ms", "energy_mj")
+    return {name: verdict[name] for name in names} | {
+        "arena_bytes": board.arena_bytes,
+        "model_bytes": board.model_bytes,
+    }
