@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from dse.bundle_readme import readme
 from dse.candidate import Candidate, load_candidate
@@ -21,11 +23,28 @@ from dse.errors import FileError, RunError
 from dse.files import write_atomic
 from dse.firmware import Firmware, Golden, Quantized, arena_of, firmware_files, load_golden, save_golden
 from dse.runtimes import end_scales
+from dse.strict_yaml import path_text
 from dse.tflite_file import load_tflite, read_tflite
 
 REPORT = "report.json"
 FORMAT = 2
 MAX_REPORT_BYTES = 16 << 20
+
+
+class _Data(BaseModel):
+    source: str
+    sha256: str
+
+
+class _Needed(BaseModel):
+    """What a report must have for its bundle to be run at all; figures that are missing differ."""
+
+    classes: Annotated[list[str], Field(min_length=1)]
+    test_images: Annotated[int, Field(ge=1)]
+    data: _Data
+    task: dict[str, Any]
+    boards: list[dict[str, Any]]
+    quantization: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,7 @@ def texts(models: Models, golden: Golden, report: dict[str, Any]) -> dict[str, s
 
 def read_bundle(folder: Path) -> Bundle:
     """The bundle in a folder. Raises RunError when there is none, FileError when a file of it cannot be read."""
-    report = _report(folder / REPORT)
+    report = read_report(folder)
     int8, float32 = (load_tflite(folder / name)[0] for name in ("model_int8.tflite", "model_float.tflite"))
     models = Models(load_candidate(folder / "candidate.json"), int8, float32, tuple(report["classes"]))
     return Bundle(folder, models, load_golden(folder / "golden.npz"), report)
@@ -93,15 +112,22 @@ def _no_bundle(path: Path) -> RunError:
     return RunError(f"{path}: no bundle; a bundle is a folder that dse export wrote, with a {REPORT}")
 
 
-def _report(path: Path) -> dict[str, Any]:
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report of the bundle in a folder. Raises RunError when there is none, FileError when it cannot be read."""
+    path = folder / REPORT
     try:
         with path.open(encoding="utf-8") as file:
             report = json.loads(file.read(MAX_REPORT_BYTES))
     except FileNotFoundError:
-        raise _no_bundle(path.parent) from None
+        raise _no_bundle(folder) from None
     except (OSError, ValueError, RecursionError) as error:
         raise FileError(str(path), None, "", f"cannot be read: {error}") from None
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         came = report.get("format", 1) if isinstance(report, dict) else "none"
         raise FileError(str(path), None, "format", f"came {came}, expected {FORMAT}; export the trial again")
+    try:
+        _Needed.model_validate(report)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise FileError(str(path), None, path_text(first["loc"]), first["msg"]) from None
     return report

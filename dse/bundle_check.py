@@ -53,7 +53,12 @@ def check_bundle(bundle: Bundle, data: Data | None, note: Note) -> list[str]:
     found["warning"] = warning(report | found)
     for name, value in json.loads(json.dumps(found)).items():
         problems += _differences(name, report.get(name), value)
-    for name, text in texts(models, golden, report).items():
+    try:
+        files = texts(models, golden, report)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        return [*problems, f"{REPORT}: README.md cannot be made of it: {missing}"][:MOST_DIFFERENCES]
+    for name, text in files.items():
         path = bundle.folder / name
         if not path.is_file():
             problems.append(f"{name}: missing")

@@ -104,3 +104,27 @@ def with_plausible_weights(model: keras.Model, seed: int = 0) -> keras.Model:
             kernel, bias = layer.get_weights()
             layer.set_weights([kernel, rng.normal(0, 0.3, bias.shape)])
     return model
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a small network with squeeze-excite, h-swish and Mish, trained for an epoch: not to be changed."""
+    from dse.cli.export_command import export_records
+    from dse.run import search
+    from dse.run_folder import load_summary
+    from tests.test_run import Watcher, settings
+
+    space = parse_space(
+        """
+space: small
+stem: {block: conv, channels: 8, stride: 4, activation: hswish}
+stages:
+  - {block: bneck, channels: 8, expansion: 2, squeeze_excite: 0.25, activation: hswish}
+  - {block: dpd, channels: 16, activation: mish, stride: 2}
+training: {augment: none, batch_size: 200}
+""",
+        "small.yaml",
+    )
+    run = tmp_path_factory.mktemp("bundle") / "run"
+    search(settings(run, space=space, trials=1, explorers={"random": 1.0}), Watcher())
+    return export_records(run, load_summary(run).records, (), None, None, 100)[0].folder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.errors import DataError, ExportError, RunError
+from dse.errors import DataError, DseError, ExportError, RunError
 
 if TYPE_CHECKING:
     from dse.export import Exported
@@ -125,10 +125,11 @@ def export_front(run: Path, test_images: int | None = None) -> list[Exported]:
     front = load_summary(run).front()
     missing = [record for record in front if not _is_exported(bundle_folder(run, record.id), test_images)]
     export_records(run, missing, (), None, None, test_images)
+    from dse.bundle import read_report
     from dse.export import Exported
 
     folders = [bundle_folder(run, record.id) for record in front]
-    return [Exported(folder, json.loads((folder / "report.json").read_text(encoding="utf-8"))) for folder in folders]
+    return [Exported(folder, read_report(folder)) for folder in folders]
 
 
 def export_records(
@@ -177,9 +178,11 @@ def _note(text: str) -> None:
 
 def _is_exported(folder: Path, test_images: int | None) -> bool:
     """Whether a bundle is there that was scored on as many images."""
+    from dse.bundle import read_report
+
     try:
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        report = read_report(folder)
+    except DseError:  # none, a broken one, or one of an older format
         return False
     asked = report["test_images"] if test_images is None and not report.get("partial") else test_images
     return bool(report["test_images"] == asked)

@@ -16,7 +16,17 @@ from dse.firmware.c_text import float_text, rows, string_text
 from dse.firmware.golden import Golden, load_golden, save_golden
 from dse.firmware.registrations import REGISTRATIONS
 
-__all__ = ["Arena", "Firmware", "Golden", "Quantized", "arena_of", "firmware_files", "load_golden", "save_golden"]
+__all__ = [
+    "REGISTRATIONS",
+    "Arena",
+    "Firmware",
+    "Golden",
+    "Quantized",
+    "arena_of",
+    "firmware_files",
+    "load_golden",
+    "save_golden",
+]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
