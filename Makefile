@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # An apt-get that may install: as root, or through a sudo that asks nothing.
 APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 
-.PHONY: help venv test test-slow test-browser browser screenshots lint types demo bench lock clean
+.PHONY: help venv test test-slow test-browser browser compiler screenshots lint types demo bench lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,13 @@ browser: ## chromium and chromedriver, which the browser tests need
 	@{ command -v chromium && command -v chromedriver; } >/dev/null \
 		|| { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends chromium chromium-driver; } \
 		|| { echo "chromium and chromedriver cannot be installed here: install both (Debian: chromium, chromium-driver), then try again" >&2; exit 1; }
+
+compiler: ## arm-none-eabi-g++ and g++, with which the tests compile a bundle's C++ files
+	@{ command -v arm-none-eabi-g++ && command -v g++; } >/dev/null \
+		|| { $(APT) update -qq && $(APT) install -qq -y --no-install-recommends \
+			gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib g++; } \
+		|| { echo "the compilers cannot be installed here: install them (Debian: gcc-arm-none-eabi," \
+			"libstdc++-arm-none-eabi-newlib, g++), then try again" >&2; exit 1; }
 
 screenshots: $(READY) browser ## the pictures in results/screenshots anew
 	$(BIN)/python -m tests.make_screenshots

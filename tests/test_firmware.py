@@ -136,9 +136,9 @@ def test_the_self_test_finds_what_is_wrong(
 
 
 def test_an_arena_that_is_too_small_is_a_message(bundle: Path, tmp_path: Path) -> None:
-    code, printed = run(built(bundle / "firmware", "main", tmp_path, arena=4096))
+    code, printed = run(built(bundle / "firmware", "main", tmp_path, arena=2048))
     assert code == 1
-    assert "an arena of 4096 bytes is too small" in printed
+    assert "an arena of 2048 bytes is too small" in printed
 
 
 def test_every_operator_that_is_exported_can_be_registered() -> None:
