@@ -32,18 +32,18 @@ def test_every_operator_of_a_family_is_named(family: str, sample_data: Data) -> 
 
 
 def test_the_layer_that_is_to_blame_is_found(sample_data: Data) -> None:
-    """A channel a thousand times as large as the others leaves those no bits; all behind it suffers, one layer is to blame."""
+    """Channels a thousand times as large as the others leave those no bits; all behind suffers, one layer is to blame."""
     candidate = only_candidate(family_space("separable"))
     keras.backend.clear_session()
     model = with_plausible_weights(build_model(candidate.network))
     guilty = model.get_layer("b2_separable_pointwise_bn")
     gamma, *others = guilty.get_weights()
-    gamma[0] *= 1000
+    gamma[:8] *= 1000
     guilty.set_weights([gamma, *others])
-    # The next layer does not listen to that channel, so that float does not mind.
+    # The next layer does not listen to those channels, so that float does not mind.
     following = model.get_layer("b3_separable_depthwise")
     kernel = following.get_weights()[0]
-    kernel[:, :, 0] = 0
+    kernel[:, :, :8] = 0
     following.set_weights([kernel])
     fixed = for_conversion(candidate, model)
     int8 = to_int8(fixed, calibration_set(sample_data.train))
