@@ -69,7 +69,7 @@ def test_the_readme_and_the_help_know_the_same_options() -> None:
         (["search", "--space", "cmv3", "--board", "nano33ble", "--data", "/nowhere"], "/nowhere: neither cifar-10-batches-bin nor", 2),
         (["search", "--space", "cmv3", "--board", "nano33ble", "--max-memory", "1KiB"], "arena_bytes is the binding limit (1,024", 3),
         (["front", "/nowhere"], "this is no run", 2),
-        (["export", "/nowhere"], "give --front, or --trial N", 2),
+        (["export", "/nowhere"], "give --front, --trial N, or --check", 2),
         (["cost", "nothing.json"], "nothing.json: cannot be read", 2),
         (["check", "nothing"], "unknown space 'nothing'", 2),
         (["data", "get", "cifar11"], "did you mean 'cifar10'", 2),
@@ -310,6 +310,11 @@ def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
         assert score["low_95"] <= score["accuracy"] <= score["high_95"]
         assert report["fits"]["imxrt1060"]["fits"] is True
         assert "feed `pixel - 128`" in (bundle / "README.md").read_text(encoding="utf-8")
+
+    # Every bundle again, from its files alone.
+    checked = dse("export", str(run), "--check", "--data", "sample")
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.count("every figure is as reported") == len(front)
 
     # One run, read for boards that the search did not know: latency of each, and nothing where nothing fits.
     boards = ("--board", "nano33ble", "--board", "bluebox2")

@@ -52,7 +52,7 @@ def command(
     --check runs a bundle again from its files alone, and fails when any figure differs.
 
     \b
-    Examples:
+    Example:
       dse export results/cmv3-imxrt1060 --front
       dse export results/cmv3-imxrt1060/bundles/0a1b2c3d4e5f --check
     """
