@@ -79,7 +79,7 @@ def to_float_file(model: keras.Model) -> bytes:
     """The float TFLite file of the same model. Raises ExportError."""
     import tensorflow as tf
 
-    return _converted(tf.lite.TFLiteConverter.from_keras_model(model))
+    return run_converter(tf.lite.TFLiteConverter.from_keras_model(model))
 
 
 def run_converter(converter: Any) -> bytes:

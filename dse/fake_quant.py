@@ -32,7 +32,7 @@ def nudged(low: float, high: float) -> tuple[float, float]:
     return -zero * scale, (STEPS - zero) * scale
 
 
-@tf.custom_gradient
+@tf.custom_gradient  # type: ignore[untyped-decorator]
 def fake_quantize(x: Any, low: Any, high: Any) -> tuple[Any, Any]:
     """`x` at the steps of a range; with the gradient of the range.
 

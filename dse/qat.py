@@ -138,10 +138,13 @@ class QatBuilder(Builder):
         return self.place(tensor, x) if tensor else x
 
     def conv2d(self, layer: Conv2D, x: Any) -> Any:
-        return super().conv2d(replace(layer, bias=layer.bias or layer.name in self.deployed.folded), x)
+        return super().conv2d(replace(layer, bias=self._bias(layer)), x)
 
     def depthwise(self, layer: DepthwiseConv2D, x: Any) -> Any:
-        return super().depthwise(replace(layer, bias=layer.bias or layer.name in self.deployed.folded), x)
+        return super().depthwise(replace(layer, bias=self._bias(layer)), x)
+
+    def _bias(self, layer: Conv2D | DepthwiseConv2D) -> bool:
+        return layer.bias or layer.name in self.deployed.folded or self.for_conversion  # every file has one
 
     def batch_norm(self, layer: BatchNorm, x: Any) -> Any:
         if layer.inputs[0] in self.deployed.folded:
@@ -335,5 +338,16 @@ def for_conversion_qat(candidate: Candidate, tuned: keras.Model) -> keras.Model:
     model = QatBuilder(candidate.network, place, for_conversion=True).model()
     for layer in model.layers:
         if layer.weights:
-            layer.set_weights(as_rounded(tuned.get_layer(layer.name)))
+            values, *bias = as_rounded(tuned.get_layer(layer.name))
+            if len(layer.weights) > 1:
+                bias = [uneven(bias[0] if bias else np.zeros(layer.bias.shape, np.float32))]
+            layer.set_weights([values, *bias])
     return model
+
+
+def uneven(bias: np.ndarray) -> np.ndarray:
+    """The bias, with its first value moved by far less than a step of int32 where all are equal.
+
+    The converter takes equal values for one, and gives all of them the scale of the first channel.
+    """
+    return bias + 1e-6 * (np.arange(len(bias)) == 0) if np.ptp(bias) == 0 else bias
