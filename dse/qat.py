@@ -244,7 +244,12 @@ def rounding_model(candidate: Candidate, trained: keras.Model, calibration: np.n
 
 def range_name(group: str) -> str:
     """The layer that holds the range of a group."""
-    return group.replace("/", "_") + "_range"
+    return layer_name(group) + "_range"
+
+
+def layer_name(tensor: str) -> str:
+    """The name of a tensor as Keras takes it."""
+    return tensor.replace("/", "_")
 
 
 def folded_weights(network: Network, trained: keras.Model) -> dict[str, list[np.ndarray]]:
@@ -333,7 +338,7 @@ def for_conversion_qat(candidate: Candidate, tuned: keras.Model) -> keras.Model:
         low, high = IMAGE_RANGE
         if group != deployed.image:
             low, high = keras.ops.convert_to_numpy(tuned.get_layer(range_name(group)).ends()).tolist()
-        return FixedRange(*nudged(low, high))(x)
+        return FixedRange(*nudged(low, high), name=layer_name(tensor) + "_rounded")(x)
 
     model = QatBuilder(candidate.network, place, for_conversion=True).model()
     for layer in model.layers:
