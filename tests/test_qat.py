@@ -126,13 +126,14 @@ def test_random_candidates(sample_data: Data) -> None:
 
 
 def test_rare_forms(sample_data: Data) -> None:
-    """What the converter does rarely; pooling of the image itself; a gate whose convolution has no bias."""
+    """What the converter does rarely; the image pooled, and beside other channels; a gate whose convolution has no bias."""
     rare = [
         next(c for c in wide_candidates(400, seed=10) if c.input_shape[0] <= 33 and is_rare(c))
         for is_rare in (has_sum_of_single_pixels, has_mean_of_single_pixels)
     ]
     texts = (
         "stem: {block: avg_pool, stride: 2}\nstages:\n  - {block: conv, channels: 16}\n",
+        "stem: {block: shuffle, channels: 16, groups: 1, stride: 2}\nstages:\n  - {block: conv, channels: 16, stride: 2}\n",
         "stem: {block: max_pool, stride: 2}\nstages:\n  - {block: conv, channels: 16, stride: 2}\n",
         "stem: {block: conv, channels: 8, stride: 2}\nstages:\n"
         "  - {block: bneck, channels: 16, squeeze_excite: 0.25, squeeze_excite_bias: false}\n",
