@@ -47,7 +47,7 @@ from tests.agreement.test_export_agrees import (
 from tests.conftest import FAMILIES, family_space, only_candidate, with_plausible_weights
 from tests.tflm import allocations
 
-QUICK, SLOW = 12, 100
+QUICK, SLOW = 12, 60
 IMAGES = 100
 # How far logits of file and rounding model may be apart, in steps of the output. Roundings differ where the kernels
 # round a value in two steps (HARD_SWISH, averages), and such differences grow from layer to layer.
