@@ -16,16 +16,18 @@ from dse.build import SplitConv2D
 
 STEPS = 255  # of an int8 activation, from the lowest to the highest
 KERNEL_STEPS = 127  # of a kernel on either side of zero
-# A range is its first value times exp(GAIN * weight). Optimizers move every weight by about the learning rate: ten
-# such steps are one per cent of a range at 1e-3, whatever its size, so a range can halve within an epoch.
+# A range is its first value times exp(GAIN * weight). Adam moves a weight by about the learning rate in a step: at
+# 3e-4 a range by 0.3 %, whatever its size; within a few hundred steps it can halve.
 GAIN = 10.0
 
 
 def nudged(low: float, high: float) -> tuple[float, float]:
     """The range moved so that zero is one of its steps, as TensorFlow's operator does it by itself.
 
-    >>> nudged(-1.0, 254.4)
-    (-1.0015686274509803, 254.3984313725490...)
+    >>> nudged(-1.0, 1.5)
+    (-1.0, 1.5)
+    >>> nudged(-0.004, 2.55 - 0.004)
+    (0.0, 2.55)
     """
     scale = (high - low) / STEPS
     zero = round(-low / scale)

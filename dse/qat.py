@@ -292,15 +292,13 @@ def observed_ranges(
     builder = QatBuilder(network, place)
     model = keras.Model(builder.images, [x for _, x in seen])
     for name, values in weights.items():
-        builder.model().get_layer(name).set_weights(values)
+        model.get_layer(name).set_weights(values)
     ranges: dict[str, tuple[float, float]] = {}
     for start in range(0, len(calibration), OBSERVED_AT_ONCE):
-        for (group, _), values in zip(
-            seen, model(calibration[start : start + OBSERVED_AT_ONCE], training=False), strict=True
-        ):
+        outputs = model(calibration[start : start + OBSERVED_AT_ONCE], training=False)
+        for (group, _), values in zip(seen, map(keras.ops.convert_to_numpy, outputs), strict=True):
             low, high = ranges.get(group, (0.0, 0.0))
-            array = keras.ops.convert_to_numpy(values)
-            ranges[group] = min(low, float(array.min())), max(high, float(array.max()))
+            ranges[group] = min(low, float(values.min())), max(high, float(values.max()))
     return {group: ends if ends[0] < ends[1] else DEAD_RANGE for group, ends in ranges.items()}
 
 

@@ -166,11 +166,12 @@ def test_without_rounding_it_is_the_trained_model() -> None:
         keras.backend.clear_session()
         trained = with_plausible_weights(build_model(candidate.network))
         builder = QatBuilder(candidate.network, lambda tensor, x: x)
+        model = builder.model()
         for name, values in folded_weights(candidate.network, trained).items():
-            builder.model().get_layer(name).set_weights(values)
+            model.get_layer(name).set_weights(values)
         images = np.random.default_rng(0).random((4, *candidate.input_shape)).astype(np.float32)
         expected = np.asarray(trained(images))
-        np.testing.assert_allclose(builder.model()(images), expected, atol=1e-3 * np.abs(expected).max())
+        np.testing.assert_allclose(model(images), expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_the_gradient_of_a_range() -> None:
