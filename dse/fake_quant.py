@@ -15,7 +15,6 @@ import tensorflow as tf
 from dse.build import SplitConv2D
 
 STEPS = 255  # of an int8 activation, from the lowest to the highest
-KERNEL_STEPS = 127  # of a kernel on either side of zero
 # A range is its first value times exp(GAIN * weight). Adam moves a weight by about the learning rate in a step: at
 # 3e-4 a range by 0.3 %, whatever its size; within a few hundred steps it can halve.
 GAIN = 10.0
