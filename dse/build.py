@@ -76,12 +76,18 @@ def build_model(
     `residual_gamma` is the scale of a batch norm that ends a residual branch; every other has 1.
     `for_conversion` fixes the batch to 1 and keeps a grouped convolution one operator; the weights are the same.
     """
-    builder = _Builder(network, seed, l2, residual_gamma, for_conversion)
-    return keras.Model(builder.tensors[network.layers[0].name], builder.tensors[network.output.name])
+    return Builder(network, seed, l2, residual_gamma, for_conversion).model()
 
 
-class _Builder:
-    def __init__(self, network: Network, seed: int, l2: float, residual_gamma: float, for_conversion: bool) -> None:
+class Builder:
+    """Reads a network layer by layer; `tensors` has what comes out of each."""
+
+    convolution, split_convolution = keras.layers.Conv2D, SplitConv2D
+    depthwise_convolution, fully_connected = keras.layers.DepthwiseConv2D, keras.layers.Dense
+
+    def __init__(
+        self, network: Network, seed: int, l2: float = 0.0, residual_gamma: float = 1.0, for_conversion: bool = False
+    ) -> None:
         self.rng_seed = seed
         self.count = 0
         self.regularizer = keras.regularizers.L2(l2) if l2 else None
@@ -89,11 +95,18 @@ class _Builder:
         # A block adds the shortcut to the branch, so what ends the branch comes second.
         ends = {layer.inputs[1] for layer in network if isinstance(layer, Add)}
         self.gammas = dict.fromkeys(ends, residual_gamma)
+        self.network = network
         self.tensors: dict[str, Any] = {}
-        self.shapes = {layer.name: layer.shape for layer in network}
         for layer in network:
-            inputs = [self.tensors[name] for name in layer.inputs]
-            self.tensors[layer.name] = BUILDERS[type(layer)](self, layer, *inputs)
+            self.tensors[layer.name] = self.build(layer, *(self.tensors[name] for name in layer.inputs))
+
+    def model(self) -> keras.Model:
+        """The model from the image to the last layer."""
+        return keras.Model(self.images, self.tensors[self.network.output.name])
+
+    def build(self, layer: Layer, *inputs: Any) -> Any:
+        """What comes out of a layer."""
+        return BUILDERS[type(layer)](self, layer, *inputs)
 
     def initializer(self) -> Any:
         """A fresh initializer: each layer has a seed of its own, all derived from one."""
@@ -101,23 +114,24 @@ class _Builder:
         return keras.initializers.HeNormal(seed=self.rng_seed * 100_003 + self.count)
 
     def input(self, layer: Input) -> Any:
-        return keras.Input(layer.shape, batch_size=1 if self.for_conversion else None, name=layer.name)
+        self.images = keras.Input(layer.shape, batch_size=1 if self.for_conversion else None, name=layer.name)
+        return self.images
 
     def conv2d(self, layer: Conv2D, x: Any) -> Any:
-        convolution = SplitConv2D if layer.groups > 1 and not self.for_conversion else keras.layers.Conv2D
+        convolution = self.split_convolution if layer.groups > 1 and not self.for_conversion else self.convolution
         return convolution(
             layer.shape[-1], layer.kernel, layer.stride, layer.padding, groups=layer.groups, use_bias=layer.bias,
             kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer, name=layer.name,
         )(x)  # fmt: skip
 
     def depthwise(self, layer: DepthwiseConv2D, x: Any) -> Any:
-        return keras.layers.DepthwiseConv2D(
+        return self.depthwise_convolution(
             layer.kernel, layer.stride, layer.padding, layer.multiplier, use_bias=layer.bias,
             depthwise_initializer=self.initializer(), depthwise_regularizer=self.regularizer, name=layer.name,
         )(x)  # fmt: skip
 
     def dense(self, layer: Dense, x: Any) -> Any:
-        return keras.layers.Dense(
+        return self.fully_connected(
             layer.shape[-1], kernel_initializer=self.initializer(), kernel_regularizer=self.regularizer,
             name=layer.name,
         )(x)  # fmt: skip
@@ -165,19 +179,19 @@ class _Builder:
 
 
 BUILDERS: dict[type[Layer], Callable[..., Any]] = {
-    Input: _Builder.input,
-    Conv2D: _Builder.conv2d,
-    DepthwiseConv2D: _Builder.depthwise,
-    Dense: _Builder.dense,
-    BatchNorm: _Builder.batch_norm,
-    Activate: _Builder.activate,
-    Add: _Builder.add,
-    Multiply: _Builder.multiply,
-    Concat: _Builder.concat,
-    MaxPool: _Builder.max_pool,
-    AvgPool: _Builder.avg_pool,
-    GlobalAvgPool: _Builder.global_avg_pool,
-    Flatten: _Builder.flatten,
-    ChannelShuffle: _Builder.shuffle,
-    Dropout: _Builder.dropout,
+    Input: Builder.input,
+    Conv2D: Builder.conv2d,
+    DepthwiseConv2D: Builder.depthwise,
+    Dense: Builder.dense,
+    BatchNorm: Builder.batch_norm,
+    Activate: Builder.activate,
+    Add: Builder.add,
+    Multiply: Builder.multiply,
+    Concat: Builder.concat,
+    MaxPool: Builder.max_pool,
+    AvgPool: Builder.avg_pool,
+    GlobalAvgPool: Builder.global_avg_pool,
+    Flatten: Builder.flatten,
+    ChannelShuffle: Builder.shuffle,
+    Dropout: Builder.dropout,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -70,17 +71,18 @@ def as_converted(model: keras.Model, calibration: np.ndarray) -> bytes:
     converter.representative_dataset = images
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    return _converted(converter)
+    return run_converter(converter)
 
 
 def to_float_file(model: keras.Model) -> bytes:
     """The float TFLite file of the same model. Raises ExportError."""
     import tensorflow as tf
 
-    return _converted(tf.lite.TFLiteConverter.from_keras_model(model))
+    return run_converter(tf.lite.TFLiteConverter.from_keras_model(model))
 
 
-def _converted(converter) -> bytes:  # type: ignore[no-untyped-def]
+def run_converter(converter: Any) -> bytes:
+    """What a converter makes of its model. Raises ExportError."""
     try:
         with quiet_native():  # it prints a banner
             return bytes(converter.convert())

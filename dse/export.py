@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from dse.firmware import Golden
 from dse.golden_images import NUM_GOLDEN, chosen_images, generated_images
 from dse.measure import measure_accuracy, measure_files, warning
 from dse.pipeline import at_size
+from dse.qat import fine_tune, to_int8_qat
 from dse.record import TrialRecord
 from dse.run_folder import bundle_folder, model_folder, read_run, run_task
-from dse.runtimes import int8_input, run_tflm
+from dse.runtimes import int8_input, run_litert, run_tflm
+from dse.scores import accuracy
+from dse.training import QatSettings
 
 VERSIONS = ("dse", "tensorflow", "keras", "ai-edge-litert", "tflite-micro")
 
@@ -46,9 +49,10 @@ def export(
     *,
     folder: Path | None = None,
     test_images: int | None = None,
+    qat: QatSettings | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Exported:
-    """Writes the bundle of a complete trial. Raises RunError, ExportError."""
+    """Writes the bundle of a complete trial, fine-tuned in int8 where `qat` says so. Raises RunError, ExportError."""
     candidate = record.candidate
     if candidate is None or record.outcome not in ("complete", "repeated"):
         raise RunError(f"trial {record.number} is {record.outcome}; only a complete trial can be exported")
@@ -65,15 +69,30 @@ def export(
     train, test = data.train.first(CALIBRATION_IMAGES), at_size(data.test.first(test_images), size)
     calibration = calibration_set(at_size(train, size))
     fixed = for_conversion(candidate, trained)
-    models = Models(candidate, to_int8(fixed, calibration), to_float_file(fixed), data.classes)
+    int8 = to_int8(fixed, calibration)
+    quantization: dict[str, Any] = {"method": "post-training", "calibration_images": len(train)}
+    seed = read_run(run)["settings"]["seed"]
+    if qat:
+        say("running the test images in int8 before fine-tuning")
+        before = accuracy(run_litert(int8, test.images, reference=True).argmax(1), test.labels)
+
+        def epoch(number: int, metrics: dict[str, float]) -> None:
+            say(f"fine-tuning, epoch {number}/{qat.epochs}: training accuracy {metrics['accuracy']:.1%}")
+
+        say("fine-tuning in int8")
+        images = at_size(data.train, size)
+        tuned = fine_tune(candidate, trained, images, settings=qat, seed=seed, calibration=calibration, report=epoch)
+        int8 = to_int8_qat(candidate, tuned)
+        quantization |= {"method": "fine-tuned", **asdict(qat), "post_training": before}
+    models = Models(candidate, int8, to_float_file(fixed), data.classes)
     task = run_task(run)
     golden = _golden(models, test, task.dataset)
     report = {
         "format": FORMAT,
         "candidate": candidate.id,
         "trial": record.number,
-        "seed": read_run(run)["settings"]["seed"],
-        "quantization": {"method": "post-training", "calibration_images": len(train)},
+        "seed": seed,
+        "quantization": quantization,
         **measure_files(models, boards, test.images),
         **measure_accuracy(models, test, say),
         "partial": len(test) < len(data.test),

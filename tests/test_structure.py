@@ -23,7 +23,7 @@ LAYERS = [
         *("space_check", "flatbuffer", "tflite_file", "firmware"),
     },
     {
-        *("datasets", "download", "build", "train", "convert", "rewrite", "keras_file"),
+        *("datasets", "download", "build", "train", "convert", "rewrite", "keras_file", "fake_quant", "qat"),
         *("runtimes", "tflm_child", "pipeline", "layer_noise"),
     },
     {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dse.errors import DataError, DseError, ExportError, RunError
+from dse.training import QatSettings
 
 if TYPE_CHECKING:
     from dse.export import Exported
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 @click.option(
     "--check", is_flag=True, help="RUN is a bundle, or a folder of some: run them again, compare every figure."
 )
+@click.option("--qat", is_flag=True, help="Fine-tune in int8 first: where conversion alone loses too much.")
+@click.option(
+    "--qat-epochs",
+    type=click.IntRange(min=1),
+    default=QatSettings.epochs,
+    show_default=True,
+    help="Epochs of fine-tuning with --qat.",
+)
 @click.option("--without-data", is_flag=True, help="With --check: leave out what needs the test images.")
 @click.option("--json", "as_json", is_flag=True, help="The reports as a list of objects.")
 def command(
@@ -38,6 +47,8 @@ def command(
     data: str | None,
     out: Path | None,
     test_images: int | None,
+    qat: bool,
+    qat_epochs: int,
     check: bool,
     without_data: bool,
     as_json: bool,
@@ -49,6 +60,9 @@ def command(
     measured, and the accuracy of the float model and of the int8 file on LiteRT and on TensorFlow Lite Micro, on the
     test images.
 
+    --qat trains the network for some epochs more with int8's rounding in the loop, for one that loses too much when it
+    is only converted; the report has both accuracies.
+
     --check runs a bundle again from its files alone, and fails when any figure differs.
 
     \b
@@ -59,7 +73,7 @@ def command(
     from dse.run_folder import load_summary
 
     if check:
-        if front or trials or boards or out or test_images or as_json:
+        if front or trials or boards or out or test_images or qat or as_json:
             raise click.UsageError("--check takes --data or --without-data, and no other option")
         check_bundles(run, data, without_data)
         return
@@ -73,7 +87,7 @@ def command(
         if number >= len(summary.records):
             raise RunError(f"{run}: no trial {number}; there are {len(summary.records)}, from 0")
         chosen.append(summary.records[number])
-    exported = export_records(run, chosen, boards, data, out, test_images)
+    exported = export_records(run, chosen, boards, data, out, test_images, QatSettings(qat_epochs) if qat else None)
     if as_json:
         click.echo(json.dumps([one.report for one in exported], indent=2))
         return
@@ -139,6 +153,7 @@ def export_records(
     data: str | None,
     out: Path | None,
     test_images: int | None,
+    qat: QatSettings | None = None,
 ) -> list[Exported]:
     """Exports these trials, with the data that the run was made with. Raises RunError."""
     if not records:
@@ -164,7 +179,9 @@ def export_records(
     for record in records:
         try:
             folder = out / record.id if out else None
-            exported.append(export(run, record, loaded, named, folder=folder, test_images=test_images, note=_note))
+            exported.append(
+                export(run, record, loaded, named, folder=folder, test_images=test_images, qat=qat, note=_note)
+            )
         except ExportError as error:
             problems.append(f"trial {record.number} ({record.id}): {error}")
     if problems:

@@ -53,9 +53,9 @@ def lower(network: Network) -> OperatorGraph:
     comes first: NOTE: so a block has to name its layers such that the first operand's come first by name too. The
     comparison with converted files shows where one does not.
     """
-    lowering = _Lowering(network)
+    lowering = Lowering(network)
     producer = {operator.output: operator for operator in lowering.operators}
-    ordered: list[_Named] = []
+    ordered: list[NamedOperator] = []
     written: set[str] = set()
     last = lowering.operators[-1].output
     waiting = [last]
@@ -85,7 +85,7 @@ def is_shared(tensor: Tensor) -> bool:
     return tensor.constant and not tensor.name.endswith((WEIGHTS, BIAS))
 
 
-class _Named:
+class NamedOperator:
     """An operator before its tensors have numbers."""
 
     __slots__ = ("fused", "inputs", "kind", "output")
@@ -94,9 +94,11 @@ class _Named:
         self.kind, self.inputs, self.output, self.fused = kind, inputs, output, ""
 
 
-class _Lowering:
+class Lowering:
+    """Operators in the order of the layers, the tensors by name, and the one that holds each layer's values."""
+
     def __init__(self, network: Network) -> None:
-        self.operators: list[_Named] = []
+        self.operators: list[NamedOperator] = []
         self.tensors: dict[str, Tensor] = {}
         self.tensor: dict[str, str] = {}  # layer name -> the tensor that holds its values
         self.layers = {layer.name: layer for layer in network}
@@ -202,7 +204,7 @@ class _Lowering:
         self, kind: str, layer: Layer, inputs: tuple[str, ...], suffix: str = "", shape: Shape | None = None
     ) -> str:
         output = self._add(layer.name + suffix, "INT8", shape or (1, *layer.shape))
-        self.operators.append(_Named(kind, inputs, output))
+        self.operators.append(NamedOperator(kind, inputs, output))
         self.tensor[layer.name] = output
         return output
 
