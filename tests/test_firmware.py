@@ -23,8 +23,8 @@ from dse.tflite_file import TFLM_INT8, load_tflite
 from tests.conftest import PUBLISHED_MODELS
 
 HERE = Path(__file__).parent
-# Another folder with the headers of TensorFlow Lite Micro and what they need, for those who have its sources.
-HEADERS = os.environ.get("DSE_TFLM_HEADERS", str(HERE / "tflm_headers"))
+# Other folders, with the headers of TensorFlow Lite Micro and of what they need, for those who have its sources.
+HEADERS = os.environ.get("DSE_TFLM_HEADERS", str(HERE / "tflm_headers")).split(os.pathsep)
 STRICT = ("-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror")
 CORES = ("cortex-m7", "cortex-m4")
 HOST_ARENA = 1 << 20  # pointers are wider there
@@ -52,7 +52,14 @@ def compiler(name: str) -> str:
 
 @pytest.mark.parametrize("core", CORES)
 def test_it_compiles_for_the_target(core: str, bundle: Path, tmp_path: Path) -> None:
-    command = [compiler("arm-none-eabi-g++"), f"-mcpu={core}", "-mthumb", "-Os", *STRICT, "-isystem", HEADERS]
+    command = [
+        compiler("arm-none-eabi-g++"),
+        f"-mcpu={core}",
+        "-mthumb",
+        "-Os",
+        *STRICT,
+        *(f"-isystem{folder}" for folder in HEADERS),
+    ]
     for source in sorted((bundle / "firmware").glob("*.cc")):
         done = subprocess.run(
             [*command, "-c", str(source), "-o", str(tmp_path / f"{source.stem}.o")], capture_output=True, text=True
