@@ -18,10 +18,10 @@ from dse.bundle import FORMAT, Models, write_bundle
 from dse.convert import CALIBRATION_IMAGES, calibration_set, for_conversion, load_weights, to_float_file, to_int8
 from dse.cost import Board
 from dse.datasets import REDISTRIBUTABLE, Data, Images
-from dse.errors import RunError
+from dse.errors import ExportError, RunError
 from dse.firmware import Golden
 from dse.golden_images import NUM_GOLDEN, chosen_images, generated_images
-from dse.measure import measure_accuracy, measure_files, warning
+from dse.measure import is_collapsed, measure_accuracy, measure_files, warning
 from dse.pipeline import at_size
 from dse.qat import fine_tune, to_int8_qat
 from dse.record import TrialRecord
@@ -105,6 +105,9 @@ def export(
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }
     report["warning"] = warning(report)
+    if is_collapsed(report):
+        scores = [f"{report['accuracy'][name]['accuracy']:.1%}" for name in ("float", "tflm_int8")]
+        raise ExportError(f"int8 collapses, from {scores[0]} to {scores[1]}, so it is not written: {report['warning']}")
     if report["warning"]:
         say(f"warning: {report['warning']}")
     folder = folder or bundle_folder(run, candidate.id)

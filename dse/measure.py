@@ -104,6 +104,14 @@ def warning(report: dict[str, Any]) -> str:
     )
 
 
+def is_collapsed(report: dict[str, Any]) -> bool:
+    """Whether int8 surely has less than half of what float has above chance: no network to give to anybody."""
+    chance = 1 / len(report["classes"])
+    exact, int8 = report["accuracy"]["float"], report["accuracy"]["tflm_int8"]
+    learned = exact["low_95"] > chance
+    return bool(learned and int8["high_95"] < chance + (exact["accuracy"] - chance) / 2)
+
+
 def _classes(models: Models, images: np.ndarray, note: Note) -> Classes:
     note(f"running {len(images):,} test images in float on LiteRT")
     exact = run_float(models.float32, images)

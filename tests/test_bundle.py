@@ -20,9 +20,10 @@ from dse.cli.export_command import export_records
 from dse.datasets import Data
 from dse.errors import FileError, RunError
 from dse.golden_images import chosen_images, generated_images
-from dse.measure import warning
+from dse.measure import is_collapsed, warning
 from dse.run import search
 from dse.run_folder import load_summary
+from dse.scores import accuracy
 from dse.tasks import load_task
 from tests.test_run import Watcher, settings
 
@@ -229,3 +230,17 @@ def test_a_loss_of_more_than_a_point_is_a_warning() -> None:
         " --qat fine-tunes it in int8"
     )
     assert warning(report | {"int8_loses_too_much": False}) == ""
+
+
+def test_less_than_half_of_what_float_knows_is_a_collapse() -> None:
+    def collapsed(exact: float, int8: float, images: int) -> bool:
+        scores = {
+            name: accuracy(np.arange(images) < round(share * images), np.ones(images, bool))
+            for name, share in (("float", exact), ("tflm_int8", int8))
+        }
+        return is_collapsed({"classes": ["x"] * 10, "accuracy": scores})
+
+    assert collapsed(0.7, 0.35, 1000)  # half of the way from 0.1 to 0.7 is 0.4
+    assert not collapsed(0.7, 0.45, 1000)
+    assert not collapsed(0.7, 0.35, 20)  # of so few images nobody can say
+    assert not collapsed(0.11, 0.02, 100)  # float knows nothing either

@@ -1,0 +1,53 @@
+"""dse export --qat: a network that int8 destroys is not written, and is fine-tuned into one that is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import pytest
+
+from dse.bundle import read_bundle
+from dse.bundle_check import check_bundle
+from dse.cli.export_command import export_records
+from dse.convert import load_weights
+from dse.datasets import Data
+from dse.errors import ExportError
+from dse.run import search
+from dse.run_folder import load_summary, model_folder
+from dse.training import QatSettings
+from tests.conftest import family_space
+from tests.test_qat import stretched
+from tests.test_run import Watcher, settings
+
+
+def test_a_collapse_is_found_and_mended(sample_data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    space = family_space("separable", "{activation: relu}")
+    search(settings(run, space=space, trials=1, epochs=8, explorers={"random": 1.0}), Watcher())
+    [record] = load_summary(run).records
+    assert record.candidate
+    weights = model_folder(run, record.id) / "model.weights.h5"
+    keras.backend.clear_session()
+    model = load_weights(record.candidate, weights)
+    stretched(model, record.candidate, 200.0, 2)
+    model.save_weights(weights)
+
+    with pytest.raises(
+        ExportError, match=r"int8 collapses, from \d\d\.\d% to \d\d\.\d%, so it is not written: .* dB"
+    ) as e:
+        export_records(run, [record], (), None, None, None)
+    assert "separable" in str(e.value)
+    assert "--qat fine-tunes it in int8" in str(e.value)
+    assert not (run / "bundles" / record.id / "report.json").exists()
+
+    capsys.readouterr()
+    [exported] = export_records(run, [record], (), None, None, None, QatSettings(epochs=3))
+    assert "fine-tuning, epoch 3/3" in capsys.readouterr().err
+    quantization = exported.report["quantization"]
+    assert (quantization["method"], quantization["epochs"], quantization["learning_rate"]) == ("fine-tuned", 3, 3e-4)
+    assert exported.report["accuracy"]["tflm_int8"]["low_95"] > quantization["post_training"]["high_95"]
+    text = (exported.folder / "README.md").read_text()
+    assert "int8 without fine-tuning, LiteRT" in text
+    assert "quantization-aware fine-tuning: 3 epochs at a learning rate of 0.0003" in text
+    assert check_bundle(read_bundle(exported.folder), sample_data, print) == []
