@@ -21,7 +21,7 @@ def float_text(value: float) -> str:
     """A number that is the same float again, and a floating one to C too.
 
     >>> float_text(1 / 255), float_text(2.0)
-    ('0.00392156886', '2.0')
+    ('0.00392156863', '2.0')
     """
     text = f"{value:.9g}"
     return text if "." in text or "e" in text else text + ".0"
