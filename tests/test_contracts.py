@@ -149,14 +149,9 @@ class TestShuffle(Contract):
         [layer, *_] = [one for one in lowered.candidate.network if type(one).__name__ == "ChannelShuffle"]
         height, width, channels = layer.shape
         values = np.arange(height * width * channels, dtype=np.float32).reshape(1, *layer.shape)
-        source = keras.Input(layer.shape)
-        model = keras.Model(
-            source,
-            keras.layers.Permute((1, 3, 2))(
-                keras.layers.Reshape((height * width, layer.groups, channels // layer.groups))(source)
-            ),
-        )
-        found = np.asarray(model(values)).reshape(layer.shape)
+        model = build_model(lowered.candidate.network)
+        ends = model.get_layer(layer.inputs[0]).output, model.get_layer(layer.name).output
+        found = np.asarray(keras.Model(*ends)(values))[0]
         groups = values[0].reshape(height, width, layer.groups, channels // layer.groups)
         assert np.array_equal(found, groups.swapaxes(2, 3).reshape(layer.shape))
 

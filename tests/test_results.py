@@ -1,0 +1,44 @@
+"""The bundles that are committed run as they report: all that needs no data set, and their C++ files on the host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dse.bundle import read_bundle
+from dse.bundle_check import check_bundle
+from tests.test_firmware import CORES, built, compiled, run
+
+RESULTS = Path(__file__).parent.parent / "results"
+BUNDLES = sorted(path.parent for path in RESULTS.glob("*/bundles/*/report.json"))
+# The run whose networks differ in the blocks that take most care in int8.
+CARE = [folder for folder in BUNDLES if folder.parent.parent.name == "cifar10-imxrt1060"]
+
+
+def named(folder: Path) -> str:
+    return f"{folder.parent.parent.name}/{folder.name}"
+
+
+def test_there_are_bundles() -> None:
+    assert len(BUNDLES) >= 14
+    blocks = [{block.kind for block in read_bundle(folder).models.candidate.blocks} for folder in CARE]
+    assert any("dpd" in kinds for kinds in blocks)
+    assert any("bneck" in kinds for kinds in blocks)
+    assert any("shuffle" in kinds for kinds in blocks)
+
+
+@pytest.mark.parametrize("folder", BUNDLES, ids=named)
+def test_a_committed_bundle_is_as_it_reports(folder: Path) -> None:
+    bundle = read_bundle(folder)
+    assert check_bundle(bundle, None, print) == []
+    assert bundle.report["test_images"] == 10_000
+    assert abs(bundle.report["int8_loss"]) <= 0.01
+    assert not bundle.report["warning"]
+
+
+@pytest.mark.parametrize("folder", CARE, ids=named)
+def test_its_firmware_runs(folder: Path, tmp_path: Path) -> None:
+    for core in CORES:
+        compiled(folder / "firmware", core, tmp_path)
+    assert run(built(folder / "firmware", "self_test", tmp_path))[0] == 0
