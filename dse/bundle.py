@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dse.bundle_readme import readme
 from dse.candidate import Candidate, load_candidate
@@ -28,15 +28,24 @@ from dse.tflite_file import load_tflite, read_tflite
 
 REPORT = "report.json"
 FORMAT = 2
+VERSIONS = ("dse", "tensorflow", "keras", "ai-edge-litert", "tflite-micro")
 MAX_REPORT_BYTES = 16 << 20
 
 
-class _Data(BaseModel):
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Data(_Strict):
     source: str
     sha256: str
 
 
-class _Needed(BaseModel):
+class _Quantization(_Strict):
+    method: str
+
+
+class _Needed(_Strict):
     """What a report must have for its bundle to be run at all; figures that are missing differ."""
 
     classes: Annotated[list[str], Field(min_length=1)]
@@ -44,7 +53,8 @@ class _Needed(BaseModel):
     data: _Data
     task: dict[str, Any]
     boards: list[dict[str, Any]]
-    quantization: dict[str, Any]
+    quantization: _Quantization
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,8 @@ class Bundle:
 
 
 def write_bundle(folder: Path, models: Models, golden: Golden, report: dict[str, Any]) -> None:
-    """Writes every file; the report last, so that a folder with one is complete."""
+    """Writes every file; the report last, and an older one is gone before, so that a folder with one is complete."""
+    (folder / REPORT).unlink(missing_ok=True)
     write_atomic(folder / "model_int8.tflite", models.int8)
     write_atomic(folder / "model_float.tflite", models.float32)
     write_atomic(folder / "candidate.json", models.candidate.to_json() + "\n")

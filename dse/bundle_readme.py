@@ -6,6 +6,9 @@ from typing import Any
 
 from dse.units import count_text, milliseconds_text
 
+# Of a report what is a record, and follows from no file of the bundle.
+RECORDED = ("format", "trial", "seed", "quantization", "validation", "classes", "data", "task", "boards", "versions")
+RECORDED_TEXT = "trial, seed, validation accuracy, how it was quantized"
 MOST_CLASSES = 20  # of which a table is still read
 
 
@@ -45,7 +48,7 @@ gives it {arena["bytes"]:,}: {arena["margin_bytes"]:,} more, for the scratch buf
 {_origin(report)}
 
 Everything is in `report.json`; the network is `candidate.json` (`dse cost candidate.json`). `dse export . --check`
-runs all of it again from these files and the test images.
+runs all of it again from these files and the test images, but for what only the search knew: {RECORDED_TEXT}.
 """
 
 
@@ -68,14 +71,18 @@ def _board_line(name: str, verdict: dict[str, Any]) -> str:
         for one in verdict["latencies_ms"]
     ]
     took = f"; latency (modelled) {', '.join(latencies)}" if latencies else ""
-    return f"- {name}: {'fits' if verdict['fits'] else 'does not fit: ' + ', '.join(over)}{took}"
+    fits = "fits" if verdict["fits"] else f"does not fit: {', '.join(over)}"
+    if verdict["fits"] and not verdict["fits_with_margin"]:
+        fits += ", but not with the margin: define a smaller MODEL_ARENA_BYTES"
+    return f"- {name}: {fits}{took}"
 
 
 def _accuracy(report: dict[str, Any]) -> str:
     forms = [("float", "float"), ("int8 on LiteRT", "litert_int8"), ("int8 on TensorFlow Lite Micro", "tflm_int8")]
     rows = [_score(title, report["accuracy"][key]) for title, key in forms]
-    if before := report["quantization"].get("post_training"):
-        rows.append(_score("int8 without fine-tuning, LiteRT", before))
+    if before := report["quantization"].get("before"):
+        rows.append(_score("before fine-tuning: float", before["float"]))
+        rows.append(_score("before fine-tuning: int8 on LiteRT", before["litert_int8"]))
     some = " (the first ones only)" if report["partial"] else ""
     text = [
         f"On {report['test_images']:,} test images{some} of {report['data']['source']}:",
@@ -109,7 +116,9 @@ def _classes(report: dict[str, Any]) -> str:
     for index, (name, figures) in enumerate(report["per_class"].items()):
         counts = " | ".join(map(str, report["confusion_matrix"][index]))
         lines.append(
-            "| {} | {} | {precision:.1%} | {recall:.1%} | {f1:.1%} | {} |".format(index, name, counts, **figures)
+            "| {} | {} | {precision:.1%} | {recall:.1%} | {f1:.1%} | {} |".format(
+                index, name.replace("|", "\\|"), counts, **figures
+            )
         )
     return "\n".join((*lines, "", summary))
 

@@ -54,7 +54,6 @@ CIFAR = {
         "fine_label_names.txt", 2, 50_000, "cifar-100-binary.tar.gz", "03b5dce01913d631647c71ecec9e9cb8",
     ),
 }  # fmt: skip
-REDISTRIBUTABLE = frozenset(CIFAR)  # whose images may be passed on; those of a folder are their owner's
 IMAGE_VALUES = 32 * 32 * 3
 TEST_RECORDS = 10_000
 ORIGIN = "origin.txt"  # beside images in the binary layout that are not the official ones: what they are
@@ -85,6 +84,7 @@ class Data:
     test: Images
     source: str
     digest: str
+    free: bool = False  # may be passed on, as CIFAR's official images may; those of a folder are their owner's
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -109,11 +109,12 @@ def load_data(task: Task, location: str | None = None) -> Data:
     for CIFAR-10 the sample when there is nothing.
     """
     if task.dataset in CIFAR:
-        classes, train, test, source = _cifar(task.dataset, location)
+        classes, train, test, source, free = _cifar(task.dataset, location)
     else:
         if not location:
             raise DataError(f"task {task.task}: say with --data where the images are")
         classes, train, test, source = read_folders(Path(location), task.image_size)
+        free = False
     if task.image_size and train.images.shape[1] != task.image_size:
         train, test = _resized(train, task.image_size), _resized(test, task.image_size)
     kept, held_out = split_off(train.labels, task.validation)
@@ -127,6 +128,7 @@ def load_data(task: Task, location: str | None = None) -> Data:
         test,
         source,
         digest.hexdigest(),
+        free,
     )
 
 
@@ -189,32 +191,35 @@ def read_sample() -> tuple[tuple[str, ...], Images, Images]:
     return tuple(about["classes"]), parts[0], parts[1]
 
 
-def _cifar(name: str, location: str | None) -> tuple[tuple[str, ...], Images, Images, str]:
+def _cifar(name: str, location: str | None) -> tuple[tuple[str, ...], Images, Images, str, bool]:
     layout = CIFAR[name]
     if location == "sample" and name != "cifar10":
         raise DataError(f"no bundled sample of {name}; get it with: dse data get {name}")
     if location == "sample":
-        return *read_sample(), "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)"
+        return *read_sample(), "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)", True
     if location is not None:
         folder = Path(location)
         inside = folder / layout.folder
         if inside.is_dir() or (folder / layout.test).is_file():
             folder = inside if inside.is_dir() else folder
-            return *read_cifar(folder, layout), _source(name, folder)
+            return *read_cifar(folder, layout), *_source(name, folder)
         if (folder / "train").is_dir():
-            return read_folders(folder, 32)
+            return *read_folders(folder, 32), False
         raise DataError(f"{folder}: neither {layout.folder} nor train/<class>/* and test/<class>/*")
     folder = data_home() / layout.folder
     if folder.is_dir():
-        return *read_cifar(folder, layout), _source(name, folder)
+        return *read_cifar(folder, layout), *_source(name, folder)
     if name == "cifar10":
-        return *read_sample(), "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)"
+        return *read_sample(), "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)", True
     raise DataError(f"no {name} in {data_home()}; get it with: dse data get {name}")
 
 
-def _source(name: str, folder: Path) -> str:
+def _source(name: str, folder: Path) -> tuple[str, bool]:
+    """What the images are, and whether they are the official ones."""
     origin = folder / ORIGIN
-    return origin.read_text(encoding="utf-8")[:200].strip() if origin.is_file() else f"{name} in {folder.name}"
+    if origin.is_file():
+        return origin.read_text(encoding="utf-8")[:200].strip(), False
+    return f"{name} in {folder.name}", True
 
 
 def read_folders(folder: Path, size: int | None) -> tuple[tuple[str, ...], Images, Images, str]:
@@ -225,6 +230,9 @@ def read_folders(folder: Path, size: int | None) -> tuple[tuple[str, ...], Image
     classes = tuple(sorted(_class_folders(folder / "train")))
     if len(classes) < 2:
         raise DataError(f"{folder / 'train'}: expected a folder per class and at least two, found {len(classes)}")
+    for name in classes:
+        if not name.isprintable():  # it goes into tables, firmware and terminals
+            raise DataError(f"{folder / 'train'}: came {name!a}, expected a class name of printable letters")
     unknown = sorted(_class_folders(folder / "test") - set(classes))
     if unknown:
         raise DataError(f"{folder / 'test'}: class {unknown[0]!r} is not in train/")

@@ -14,23 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from dse.bundle import FORMAT, Models, write_bundle
+from dse.bundle import FORMAT, VERSIONS, Models, write_bundle
 from dse.convert import CALIBRATION_IMAGES, calibration_set, for_conversion, load_weights, to_float_file, to_int8
 from dse.cost import Board
-from dse.datasets import REDISTRIBUTABLE, Data, Images
+from dse.datasets import Data, Images
 from dse.errors import ExportError, RunError
 from dse.firmware import Golden
 from dse.golden_images import NUM_GOLDEN, chosen_images, generated_images
 from dse.measure import is_collapsed, measure_accuracy, measure_files, warning
 from dse.pipeline import at_size
-from dse.qat import fine_tune, to_int8_qat
+from dse.qat import fine_tune, float_model_qat, to_int8_qat
 from dse.record import TrialRecord
 from dse.run_folder import bundle_folder, model_folder, read_run, run_task
-from dse.runtimes import int8_input, run_litert, run_tflm
+from dse.runtimes import int8_input, run_float, run_litert, run_tflm
 from dse.scores import accuracy
+from dse.tflite_file import check_deployable
 from dse.training import QatSettings
-
-VERSIONS = ("dse", "tensorflow", "keras", "ai-edge-litert", "tflite-micro")
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,16 @@ def export(
     train, test = data.train.first(CALIBRATION_IMAGES), at_size(data.test.first(test_images), size)
     calibration = calibration_set(at_size(train, size))
     fixed = for_conversion(candidate, trained)
-    int8 = to_int8(fixed, calibration)
+    int8, float32 = to_int8(fixed, calibration), to_float_file(fixed)
     quantization: dict[str, Any] = {"method": "post-training", "calibration_images": len(train)}
     seed = read_run(run)["settings"]["seed"]
     if qat:
-        say("running the test images in int8 before fine-tuning")
-        before = accuracy(run_litert(int8, test.images, reference=True).argmax(1), test.labels)
+        check_deployable(int8)
+        say("running the test images before fine-tuning, in float and in int8")
+        before = {
+            "float": accuracy(run_float(float32, test.images).argmax(1), test.labels),
+            "litert_int8": accuracy(run_litert(int8, test.images, reference=True).argmax(1), test.labels),
+        }
 
         def epoch(number: int, metrics: dict[str, float]) -> None:
             say(f"fine-tuning, epoch {number}/{qat.epochs}: training accuracy {metrics['accuracy']:.1%}")
@@ -82,11 +85,12 @@ def export(
         say("fine-tuning in int8")
         images = at_size(data.train, size)
         tuned = fine_tune(candidate, trained, images, settings=qat, seed=seed, calibration=calibration, report=epoch)
-        int8 = to_int8_qat(candidate, tuned)
-        quantization |= {"method": "fine-tuned", **asdict(qat), "post_training": before}
-    models = Models(candidate, int8, to_float_file(fixed), data.classes)
+        int8, float32 = to_int8_qat(candidate, tuned), to_float_file(float_model_qat(candidate, tuned))
+        quantization |= {"method": "fine-tuned", **asdict(qat), "before": before}
+    models = Models(candidate, int8, float32, data.classes)
+    check_deployable(int8)
     task = run_task(run)
-    golden = _golden(models, test, task.dataset)
+    golden = _golden(models, test, data.free)
     report = {
         "format": FORMAT,
         "candidate": candidate.id,
@@ -115,11 +119,11 @@ def export(
     return Exported(folder, report)
 
 
-def _golden(models: Models, test: Images, dataset: str) -> Golden:
+def _golden(models: Models, test: Images, free: bool) -> Golden:
     """Test images where they may be passed on, else generated ones, with what TFLM makes of them."""
-    if dataset in REDISTRIBUTABLE:
+    if free:
         indices = chosen_images(test.labels, NUM_GOLDEN)
-        images, source = test.images[indices], f"Test images of {dataset}, of every class in turn."
+        images, source = test.images[indices], "Test images, of every class in turn."
     else:
         images = generated_images(models.candidate.input_shape, NUM_GOLDEN)
         indices, source = np.full(len(images), -1), "Generated images: black, white, and coloured patches with noise."

@@ -1,12 +1,13 @@
 """Where int8 loses what float knows: signal to noise of every operator's output, from the two files alone.
 
 Both files come from one model, so the converter wrote the same operators in the same order; the int8 one was put into a
-better order since, and the network on paper knows which. A layer's noise is what has come together so far; what it adds
-itself is the difference to the noisiest of its inputs.
+better order since, and the network on paper knows which. The noise behind a layer is what has come together so far;
+what it adds itself is what the noisiest of its inputs did not have.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,19 +20,21 @@ from dse.network import Network
 from dse.runtimes import int8_input, open_litert
 from dse.tflite_file import read_tflite
 
-# What eight bits give a signal that fills their range (6.02 * 8 + 1.76); stands for a tensor without any error too.
-NO_NOISE_DB = 49.9
+NO_NOISE_DB = 99.0  # stands for a tensor without any error
 IMAGES = 64
 
 
 @dataclass(frozen=True)
 class LayerNoise:
-    """Decibels of the signal over the error at the output of one operator, and how many of them it lost."""
+    """Decibels of the signal over the error behind one operator, and the error that it added, as a share of the signal.
+
+    Both are of energies: an error of 1 % of the amplitude is a share of 0.0001, and leaves 40 dB.
+    """
 
     layer: str
     operator: str
     snr_db: float
-    lost_db: float
+    added: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -41,7 +44,7 @@ class LayerNoise:
 def layer_noise(network: Network, int8: bytes, float_file: bytes, images: np.ndarray) -> list[LayerNoise]:
     """The noise of every operator of the int8 file in the order in which it runs, over uint8 `images`.
 
-    Empty when the two files do not have the same operators, so that nothing can be compared.
+    Empty when the two files do not have the same operators and shapes, so that nothing can be compared.
     """
     paper = lower(network)
     named, order, _ = arranged(paper)
@@ -50,23 +53,24 @@ def layer_noise(network: Network, int8: bytes, float_file: bytes, images: np.nda
     if [o.kind for o in exact.operators] != kinds or [o.kind for o in quantized.operators] != [kinds[i] for i in order]:
         return []
     pairs = [(o.outputs[0], exact.operators[i].outputs[0]) for o, i in zip(quantized.operators, order, strict=True)]
-    signal, noise = _energies(int8, float_file, images, pairs)
-    snr = {quantized.inputs[0]: NO_NOISE_DB}
+    if any(quantized.tensors[mine].shape != exact.tensors[theirs].shape for mine, theirs in pairs):
+        return []
+    signal, error = _energies(int8, float_file, images, pairs)
+    share = {quantized.inputs[0]: 0.0}
     found = []
-    for step, (operator, tensor) in enumerate(zip(quantized.operators, named.operators, strict=True)):
-        decibels = NO_NOISE_DB
-        if noise[step] > 0 and signal[step] > 0:
-            decibels = min(NO_NOISE_DB, 10 * float(np.log10(signal[step] / noise[step])))
-        snr[operator.outputs[0]] = decibels
-        before = min((snr[index] for index in operator.inputs if index in snr), default=NO_NOISE_DB)
-        layer = named.tensors[tensor.outputs[0]].name
-        found.append(LayerNoise(layer, operator.kind, round(decibels, 1), round(max(0.0, before - decibels), 1)))
+    for step, (operator, paper_operator) in enumerate(zip(quantized.operators, named.operators, strict=True)):
+        noise = error[step] / signal[step] if signal[step] > 0 else 0.0
+        before = max((share[index] for index in operator.inputs if index in share), default=0.0)
+        share[operator.outputs[0]] = noise
+        decibels = min(NO_NOISE_DB, -10 * math.log10(noise)) if noise > 0 else NO_NOISE_DB
+        layer = named.tensors[paper_operator.outputs[0]].name
+        found.append(LayerNoise(layer, operator.kind, round(decibels, 1), float(f"{max(0.0, noise - before):.3g}")))
     return found
 
 
 def worst(noise: list[LayerNoise], count: int = 3) -> list[LayerNoise]:
-    """The layers that lose most, the worst first."""
-    return sorted(noise, key=lambda one: (-one.lost_db, one.snr_db))[:count]
+    """The layers that add most noise, the worst first."""
+    return sorted(noise, key=lambda one: (-one.added, one.snr_db))[:count]
 
 
 def _energies(

@@ -15,11 +15,12 @@ from dse.bundle import Models
 from dse.cost import Board, CostReport, estimate, estimate_graph
 from dse.cost.verdict import judge
 from dse.datasets import Images
-from dse.firmware import arena_of
+from dse.errors import ExportError
+from dse.firmware import Arena, arena_of
 from dse.layer_noise import IMAGES, layer_noise, worst
 from dse.runtimes import end_scales, run_float, run_litert, run_tflm
 from dse.scores import accuracy, confusion
-from dse.tflite_file import check_deployable
+from dse.tflite_file import check_deployable, read_tflite
 
 Note = Callable[[str], None]
 MOST_LOST = 0.01  # of accuracy, from float to int8: more is a warning
@@ -38,6 +39,7 @@ class Classes:
 def measure_files(models: Models, boards: list[Board], probe: np.ndarray) -> dict[str, Any]:
     """What needs no test images; `probe` are any uint8 images, (count, height, width, 3). Raises ExportError."""
     graph = check_deployable(models.int8)
+    _check_ends(models)
     tflm = run_tflm(models.int8, probe[:1], processes=1)
     cost = estimate(models.candidate.network)
     # What a board has to hold: measured but for the tail, which only a board could show with its 32-bit pointers.
@@ -62,7 +64,7 @@ def measure_files(models: Models, boards: list[Board], probe: np.ndarray) -> dic
         "input_shape": list(models.candidate.input_shape),
         "feed": "pixel - 128",
         **{name: {"scale": scale, "zero_point": zero} for name, (scale, zero) in ends},
-        "fits": {board.name: _on_board(on_target, board) for board in boards},
+        "fits": {board.name: _on_board(on_target, board, arena) for board in boards},
     }
 
 
@@ -94,7 +96,8 @@ def warning(report: dict[str, Any]) -> str:
     if not report["int8_loses_too_much"]:
         return ""
     layers = "; ".join(
-        f"{one['layer']} ({one['operator']}) loses {one['lost_db']:.1f} dB, {one['snr_db']:.1f} dB are left"
+        f"{one['layer']} ({one['operator']}) adds noise of {one['added']:.2%} of the signal, "
+        f"{one['snr_db']:.1f} dB are left"
         for one in report["worst_layers"]
     )
     return (
@@ -123,10 +126,22 @@ def _classes(models: Models, images: np.ndarray, note: Note) -> Classes:
     return Classes(exact.argmax(1), litert.argmax(1), tflm.argmax(1), same)
 
 
-def _on_board(cost: CostReport, board: Board) -> dict[str, Any]:
+def _check_ends(models: Models) -> None:
+    """Raises ExportError when a file takes other images, or gives other scores, than the candidate."""
+    wanted = ((1, *models.candidate.input_shape), (1, models.candidate.classes))
+    for name, content, kind in (("int8", models.int8, "INT8"), ("float", models.float32, "FLOAT32")):
+        graph = read_tflite(content, f"model_{name}.tflite")
+        ends = [graph.tensors[index] for index in (*graph.inputs, *graph.outputs)]
+        if tuple(end.shape for end in ends) != wanted or {end.type for end in ends} != {kind}:
+            came = ", ".join(f"{end.type} {end.shape}" for end in ends[:4])
+            raise ExportError(f"model_{name}.tflite: came {came}, expected {kind} {wanted[0]} and {wanted[1]}")
+
+
+def _on_board(cost: CostReport, board: Board, arena: Arena) -> dict[str, Any]:
     verdict = judge(cost, board).to_dict()
     names = ("fits", "over_by", "left", "latency_ms", "latency_basis", "latencies_ms", "energy_mj")
     return {name: verdict[name] for name in names} | {
         "arena_bytes": board.arena_bytes,
         "model_bytes": board.model_bytes,
+        "fits_with_margin": arena.num_bytes <= board.arena_bytes and cost.flash_bytes <= board.model_bytes,
     }

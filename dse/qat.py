@@ -340,6 +340,16 @@ def for_conversion_qat(candidate: Candidate, tuned: keras.Model) -> keras.Model:
     return model
 
 
+def float_model_qat(candidate: Candidate, tuned: keras.Model) -> keras.Model:
+    """The tuned network without any rounding, in the form that the converter wants: what int8 is compared with."""
+    model = QatBuilder(candidate.network, lambda tensor, x: x, for_conversion=True).model()
+    for layer in model.layers:
+        if layer.weights:
+            values, *bias = tuned.get_layer(layer.name).get_weights()
+            layer.set_weights([values, *(bias or [np.zeros(weight.shape, np.float32) for weight in layer.weights[1:]])])
+    return model
+
+
 def uneven(bias: np.ndarray) -> np.ndarray:
     """The bias, with its first value moved by far less than a step of int32 where all are equal.
 

@@ -41,22 +41,24 @@ def int8_input(images: np.ndarray) -> np.ndarray:
 
 
 def open_litert(content: bytes, reference: bool = False, keep_all: bool = False) -> Any:
-    """A LiteRT interpreter of a file, ready to run on one thread, without delegates.
+    """A LiteRT interpreter of a file, ready to run on one thread, without delegates. Raises ExportError.
 
     `reference` takes its reference kernels, the ones that TFLM's are written after; the default ones are faster and
     round some operators differently by one step. `keep_all` leaves every tensor to be read.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    interpreter = Interpreter(
-        model_content=content,
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_REF
-        if reference
-        else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        experimental_preserve_all_tensors=keep_all,
-    )
-    interpreter.allocate_tensors()
+    resolver = OpResolverType.BUILTIN_REF if reference else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        interpreter = Interpreter(
+            model_content=content,
+            num_threads=1,
+            experimental_op_resolver_type=resolver,
+            experimental_preserve_all_tensors=keep_all,
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ExportError(f"LiteRT refused the model: {str(error)[:300]}") from None
     return interpreter
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,5 +35,5 @@ def confusion(found: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> 
             name: {"precision": precision[i], "recall": recall[i], "f1": f1[i], "images": support[i]}
             for i, name in enumerate(classes)
         },
-        "mean": {name: sum(values) / len(values) for name, values in means.items()},
+        "mean": {name: math.fsum(values) / len(values) for name, values in means.items()},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from dse.bundle_check import check_bundle
 from dse.cli import cli
 from dse.cli.export_command import export_records
 from dse.datasets import Data
-from dse.errors import FileError, RunError
+from dse.errors import ExportError, FileError, RunError
 from dse.golden_images import chosen_images, generated_images
 from dse.measure import is_collapsed, warning
 from dse.run import search
@@ -38,7 +39,7 @@ FIRMWARE = {
         "model_data.cc",
         "model_data.h",
     ),
-    *("model_settings.h", "op_resolver.h", "self_test.cc"),
+    *("model_settings.h", "op_resolver.h", "self_test.cc", "self_test.h"),
 }
 FILES = {
     *(
@@ -93,7 +94,7 @@ def test_the_figures_of_a_report_go_together(bundle: Path, sample_data: Data) ->
     assert report["predicted"]["operators"] == report["measured"]["operators"]
     assert report["arena"]["bytes"] == report["predicted"]["arena_bytes"] + report["arena"]["margin_bytes"]
     assert report["seed"] == 0
-    assert report["worst_layers"][0]["lost_db"] >= report["worst_layers"][1]["lost_db"] > 0
+    assert report["worst_layers"][0]["added"] >= report["worst_layers"][1]["added"] > 0
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,12 @@ def test_the_figures_of_a_report_go_together(bundle: Path, sample_data: Data) ->
         (lambda r: r["confusion_matrix"][0].__setitem__(3, 99), "confusion_matrix[0][3]: reported 99, found "),
         (lambda r: r["worst_layers"].pop(), "worst_layers: reported "),
         (lambda r: r["mean"].pop("f1"), "mean.f1: reported None, found 0."),
-        (lambda r: r.pop("versions"), "report.json: README.md cannot be made of it: 'versions' is missing"),
-        (lambda r: r.update(warning="none"), "warning: reported none, found "),
+        (lambda r: r.pop("mean"), "report.json: README.md cannot be made of it: 'mean' is missing"),
+        (lambda r: r.update(best_ever=1), "'best_ever': no figure of a bundle"),
+        (lambda r: r["golden"].update(count=99), "golden.count: reported 99, found 16"),
+        (lambda r: r.update(classes=r["classes"][::-1]), "classes: reported ("),
+        (lambda r: r["input"].update(scale="\x1b[2J"), "input.scale: reported '\\x1b[2J', found 0.0039"),
+        (lambda r: r.update(warning="none"), "warning: reported 'none', found "),
     ],
 )  # fmt: skip
 def test_a_figure_that_is_another_is_found(
@@ -189,8 +194,51 @@ def test_what_is_no_bundle_is_one_message(tmp_path: Path, copy: Path) -> None:
         read_bundle(copy)
 
 
-def test_images_of_a_folder_stay_with_their_owner(tmp_path: Path) -> None:
-    """The golden images of such a task are generated."""
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("golden.npz", b"PK\5\6" + bytes(18)),
+        ("model_float.tflite", b""),
+        ("model_float.tflite", None),  # the int8 one in its place
+        ("candidate.json", b"{}"),
+        ("report.json", b"[]"),
+        ("report.json", b'{"format": 2}'),
+    ],
+)
+def test_a_damaged_bundle_is_one_message(file: str, content: bytes | None, copy: Path) -> None:
+    (copy / file).write_bytes((copy / "model_int8.tflite").read_bytes() if content is None else content)
+    done = CliRunner().invoke(cli, ["export", str(copy), "--check", "--without-data"])
+    assert isinstance(done.exception, ExportError)
+    assert "differs (accuracies left out)" in done.output
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda r: r.update(confusion_matrix=[]),
+        lambda r: r.pop("int8_loses_too_much"),
+        lambda r: r.update(worst_layers=5),
+        lambda r: r.update(quantization={"method": "fine-tuned"}),
+        lambda r: r.update(versions={"": "1"}),
+    ],
+)
+def test_a_damaged_report_is_no_traceback(change: Callable[[dict], object], copy: Path) -> None:  # type: ignore[type-arg]
+    changed_report(copy, change)
+    differences(copy)
+
+
+def test_a_figure_that_rounds_otherwise_is_the_same(copy: Path) -> None:
+    def nudge(report: dict) -> None:  # type: ignore[type-arg]
+        latency = report["fits"]["nano33ble"]["latencies_ms"][0]
+        latency["high"] = math.nextafter(latency["high"], math.inf)
+
+    changed_report(copy, nudge)
+    assert differences(copy) == []
+
+
+@pytest.mark.parametrize("task_name", ["", "cifar10"])
+def test_images_of_a_folder_stay_with_their_owner(task_name: str, tmp_path: Path) -> None:
+    """The golden images of such a task are generated, also of one in the place of CIFAR-10's."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 30), ("test", 20)):
         for name in ("cat", "dog"):
@@ -199,7 +247,7 @@ def test_images_of_a_folder_stay_with_their_owner(tmp_path: Path) -> None:
             for index in range(count):
                 Image.fromarray(rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)).save(folder / f"{index}.png")
     run = tmp_path / "run"
-    task = load_task(str(tmp_path / "animals")).model_copy(update={"accuracy": "float"})
+    task = load_task(task_name or str(tmp_path / "animals")).model_copy(update={"accuracy": "float"})
     search(settings(run, task=task, data=str(tmp_path / "animals"), trials=1), Watcher())
     [exported] = export_records(run, load_summary(run).records[:1], (), None, None, None)
     golden = read_bundle(exported.folder).golden
@@ -218,7 +266,7 @@ def test_golden_images_have_every_class() -> None:
 
 
 def test_a_loss_of_more_than_a_point_is_a_warning() -> None:
-    layer = {"layer": "b1_dpd_depthwise", "operator": "DEPTHWISE_CONV_2D", "snr_db": 3.0, "lost_db": 12.5}
+    layer = {"layer": "b1_dpd_depthwise", "operator": "DEPTHWISE_CONV_2D", "snr_db": 3.0, "added": 0.125}
     report = {
         "int8_loses_too_much": True,
         "int8_loss": 0.034,
@@ -226,7 +274,8 @@ def test_a_loss_of_more_than_a_point_is_a_warning() -> None:
         "quantization": {"method": "post-training"},
     }
     assert warning(report) == (
-        "int8 loses 3.4 points to float; the worst layers: b1_dpd_depthwise (DEPTHWISE_CONV_2D) loses 12.5 dB, 3.0 dB are left;"
+        "int8 loses 3.4 points to float; the worst layers: b1_dpd_depthwise (DEPTHWISE_CONV_2D) adds noise of 12.50% of the"
+        " signal, 3.0 dB are left;"
         " --qat fine-tunes it in int8"
     )
     assert warning(report | {"int8_loses_too_much": False}) == ""

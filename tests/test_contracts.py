@@ -48,8 +48,9 @@ class Contract:
     block: ClassVar[str] = ""
     activation: ClassVar[str] = ""
     settings: ClassVar[str] = "{}"
-    # Of the logits, int8 against float; measured 21.5 to 31.5, the bounds are 3 dB lower and more.
-    least_snr_db: ClassVar[float] = 21.0
+    # Of the logits, int8 against float; measured 25.5 to 31.5, and where a class has a bound of its own 21.5 and 22.5. The
+    # bounds are lower by 3 dB and more, because training differs between processors.
+    least_snr_db: ClassVar[float] = 22.0
     least_same_class: ClassVar[float] = 0.88  # measured 0.91 to 0.98: after three epochs many classes are near ties
     most_steps: ClassVar[int] = 1  # of 256, between TFLM and LiteRT
     operators: ClassVar[frozenset[str]] = frozenset()  # that must be among those of the file

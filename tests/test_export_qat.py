@@ -46,8 +46,8 @@ def test_a_collapse_is_found_and_mended(sample_data: Data, tmp_path: Path, capsy
     assert "fine-tuning, epoch 3/3" in capsys.readouterr().err
     quantization = exported.report["quantization"]
     assert (quantization["method"], quantization["epochs"], quantization["learning_rate"]) == ("fine-tuned", 3, 3e-4)
-    assert exported.report["accuracy"]["tflm_int8"]["low_95"] > quantization["post_training"]["high_95"]
+    assert exported.report["accuracy"]["tflm_int8"]["low_95"] > quantization["before"]["litert_int8"]["high_95"]
     text = (exported.folder / "README.md").read_text()
-    assert "int8 without fine-tuning, LiteRT" in text
+    assert "before fine-tuning: int8 on LiteRT" in text
     assert "quantization-aware fine-tuning: 3 epochs at a learning rate of 0.0003" in text
     assert check_bundle(read_bundle(exported.folder), sample_data, print) == []

@@ -12,6 +12,7 @@ from dse.errors import DataError, DseError, ExportError, RunError
 from dse.training import QatSettings
 
 if TYPE_CHECKING:
+    from dse.datasets import Data
     from dse.export import Exported
     from dse.record import TrialRecord
 
@@ -33,9 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--qat-epochs",
     type=click.IntRange(min=1),
-    default=QatSettings.epochs,
-    show_default=True,
-    help="Epochs of fine-tuning with --qat.",
+    help=f"Epochs of fine-tuning with --qat. [default: {QatSettings.epochs}]",
 )
 @click.option("--without-data", is_flag=True, help="With --check: leave out what needs the test images.")
 @click.option("--json", "as_json", is_flag=True, help="The reports as a list of objects.")
@@ -48,7 +47,7 @@ def command(
     out: Path | None,
     test_images: int | None,
     qat: bool,
-    qat_epochs: int,
+    qat_epochs: int | None,
     check: bool,
     without_data: bool,
     as_json: bool,
@@ -73,12 +72,14 @@ def command(
     from dse.run_folder import load_summary
 
     if check:
-        if front or trials or boards or out or test_images or qat or as_json:
+        if front or trials or boards or out or test_images or qat or qat_epochs or as_json:
             raise click.UsageError("--check takes --data or --without-data, and no other option")
         check_bundles(run, data, without_data)
         return
     if without_data:
         raise click.UsageError("--without-data goes with --check")
+    if qat_epochs and not qat:
+        raise click.UsageError("--qat-epochs goes with --qat")
     if not front and not trials:
         raise click.UsageError("give --front, --trial N, or --check")
     summary = load_summary(run)
@@ -87,7 +88,8 @@ def command(
         if number >= len(summary.records):
             raise RunError(f"{run}: no trial {number}; there are {len(summary.records)}, from 0")
         chosen.append(summary.records[number])
-    exported = export_records(run, chosen, boards, data, out, test_images, QatSettings(qat_epochs) if qat else None)
+    tuning = QatSettings(qat_epochs or QatSettings.epochs) if qat else None
+    exported = export_records(run, chosen, boards, data, out, test_images, tuning)
     if as_json:
         click.echo(json.dumps([one.report for one in exported], indent=2))
         return
@@ -111,18 +113,24 @@ def check_bundles(path: Path, location: str | None, without_data: bool) -> None:
     from dse.quiet import quiet_tensorflow
 
     quiet_tensorflow()
-    bad = []
+    bad: list[Path] = []
+    loaded: dict[str, Data] = {}
     for folder in list_bundles(path):
-        bundle = read_bundle(folder)
-        data = None
-        if not without_data:
-            data = load_data(bundle_task(bundle), location)
-            if data.digest != bundle.report["data"]["sha256"]:
-                raise DataError(
-                    f"{folder} was measured on {bundle.report['data']['source']}, these images are others: "
-                    f"{data.source}; name the folder with --data, or leave the accuracies out with --without-data"
-                )
-        problems = check_bundle(bundle, data, _note)
+        try:
+            bundle = read_bundle(folder)
+            data = None
+            if not without_data:
+                task = bundle_task(bundle)
+                key = task.model_dump_json()
+                data = loaded[key] = loaded.get(key) or load_data(task, location)
+                if data.digest != bundle.report["data"]["sha256"]:
+                    raise DataError(
+                        f"it was measured on {bundle.report['data']['source']!a}, these images are others: "
+                        f"{data.source}; name the folder with --data, or leave the accuracies out with --without-data"
+                    )
+            problems = check_bundle(bundle, data, _note)
+        except DseError as error:
+            problems = [str(error)]
         part = " (accuracies left out)" if without_data else ""
         click.echo(f"{folder}: {'differs' if problems else 'every figure is as reported'}{part}")
         for problem in problems:
@@ -182,7 +190,7 @@ def export_records(
             exported.append(
                 export(run, record, loaded, named, folder=folder, test_images=test_images, qat=qat, note=_note)
             )
-        except ExportError as error:
+        except DseError as error:
             problems.append(f"trial {record.number} ({record.id}): {error}")
     if problems:
         raise ExportError("; ".join(problems) + f"; {len(exported)} other bundle(s) were written")

@@ -92,6 +92,8 @@ def _values(firmware: Firmware) -> dict[str, object]:
         "class_names": "\n".join(f"    {string_text(name)}," for name in firmware.classes),
         "golden_source": golden.source,
         "num_golden": len(golden.inputs),
+        "golden_bytes": golden.inputs.nbytes + golden.outputs.nbytes,
+        "example": rows(golden.inputs[0].reshape(-1).tolist()),
         "golden_inputs": _arrays(golden.inputs.reshape(len(golden.inputs), -1)),
         "golden_outputs": _arrays(golden.outputs),
     }

@@ -33,5 +33,5 @@ def string_text(text: str) -> str:
     >>> print(string_text('a "b"'), string_text("käse"))
     "a \"b\"" "k\303\244se"
     """
-    plain = {ord('"'): '\\"', ord("\\"): "\\\\"}
+    plain = {ord('"'): '\\"', ord("\\"): "\\\\", ord("?"): "\\?"}  # ?? would begin a trigraph
     return '"' + "".join(plain.get(b, chr(b) if 32 <= b < 127 else f"\\{b:03o}") for b in text.encode()) + '"'

@@ -37,6 +37,11 @@ def save_golden(path: Path, golden: Golden) -> None:
     write_atomic(path, buffer.getvalue())
 
 
+def plain(text: str) -> str:
+    """The beginning of a text that a file may have written, as it may stand on a terminal."""
+    return text.encode("ascii", "backslashreplace").decode()[:200]
+
+
 def load_golden(path: Path) -> Golden:
     """The golden vectors in a file. Raises FileError."""
     try:
@@ -45,10 +50,12 @@ def load_golden(path: Path) -> Golden:
                 raise ValueError("too large")
         with np.load(path, allow_pickle=False) as values:
             golden = Golden(values["inputs"], values["outputs"], values["indices"], str(values["source"]))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise FileError(str(path), None, "", f"no golden vectors: {error}") from None
-    count = len(golden.inputs)
+    except Exception as error:  # a damaged archive raises many kinds, of zlib, of NumPy, of its parser; MemoryError too
+        raise FileError(str(path), None, "", f"no golden vectors: {plain(str(error))}") from None
+    count = len(golden.inputs) if golden.inputs.ndim == 4 else 0
     kinds = {golden.inputs.dtype, golden.outputs.dtype}
-    if kinds != {np.dtype(np.int8)} or golden.inputs.ndim != 4 or len(golden.outputs) != count or not count:
+    if kinds != {np.dtype(np.int8)} or golden.outputs.ndim != 2 or len(golden.outputs) != count or not count:
         raise FileError(str(path), None, "", f"no golden vectors: {golden.inputs.shape} to {golden.outputs.shape}")
+    if golden.indices.dtype.kind != "i" or golden.indices.shape != (count,) or golden.indices.min() < -1:
+        raise FileError(str(path), None, "", f"no golden vectors: indices of shape {golden.indices.shape}")
     return golden

@@ -18,24 +18,25 @@ __attribute__((section(MODEL_ARENA_SECTION)))
 #endif
 alignas(16) uint8_t arena[kArenaBytes];
 
+ModelOpResolver resolver;
 tflite::MicroInterpreter* interpreter = nullptr;
+bool begun = false;
 
 }  // namespace
 
 bool ClassifierBegin() {
-  static ModelOpResolver resolver;
-  if (interpreter == nullptr) {
-    if (RegisterOperators(resolver) != kTfLiteOk) {
-      MicroPrintf("the operators cannot be registered");
-      return false;
-    }
-    static tflite::MicroInterpreter instance(tflite::GetModel(kModelData), resolver, arena, kArenaBytes);
-    if (instance.AllocateTensors() != kTfLiteOk) {
-      MicroPrintf("an arena of %d bytes is too small, or an operator is missing", kArenaBytes);
-      return false;
-    }
-    interpreter = &instance;
+  if (begun) return interpreter != nullptr;
+  begun = true;
+  if (RegisterOperators(resolver) != kTfLiteOk) {
+    MicroPrintf("the operators cannot be registered");
+    return false;
   }
+  static tflite::MicroInterpreter instance(tflite::GetModel(kModelData), resolver, arena, kArenaBytes);
+  if (instance.AllocateTensors() != kTfLiteOk) {
+    MicroPrintf("an arena of %d bytes is too small, or an operator is missing", kArenaBytes);
+    return false;
+  }
+  interpreter = &instance;
   return true;
 }
 

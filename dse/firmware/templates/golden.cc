@@ -2,6 +2,10 @@
 // $golden_source
 #include "golden.h"
 
+const int8_t kExampleImage[kInputBytes] = {
+$example
+};
+
 const int8_t kGoldenInputs[kNumGolden][kInputBytes] = {
 $golden_inputs
 };

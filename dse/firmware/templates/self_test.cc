@@ -1,15 +1,12 @@
 // $title
-// Compares the model on this target with TensorFlow Lite Micro on the host, score by score, for every golden image.
-// A program of its own: build it instead of main.cc. It returns the number of images that differ.
+#include "self_test.h"
+
 #include "classifier.h"
 #include "golden.h"
 #include "model_settings.h"
 #include "tensorflow/lite/micro/micro_log.h"
-#include "tensorflow/lite/micro/system_setup.h"
 
-int main() {
-  tflite::InitializeTarget();
-  if (!ClassifierBegin()) return kNumGolden;
+int SelfTest() {
   int different = 0;
   for (int i = 0; i < kNumGolden; ++i) {
     const int8_t* scores = ClassifierRun(kGoldenInputs[i]);
