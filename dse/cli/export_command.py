@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.errors import DataError, DseError, ExportError, RunError
+from dse.errors import DataError, DseError, ExportError, RunError, TrialError
 from dse.training import QatSettings
 
 if TYPE_CHECKING:
@@ -107,12 +107,13 @@ def command(
 
 def check_bundles(path: Path, location: str | None, without_data: bool) -> None:
     """Checks every bundle at a path. Raises ExportError when a figure of one differs."""
+    from dse.quiet import quiet_tensorflow
+
+    quiet_tensorflow()  # before anything imports it
     from dse.bundle import list_bundles, read_bundle
     from dse.bundle_check import bundle_task, check_bundle
     from dse.datasets import load_data
-    from dse.quiet import quiet_tensorflow
 
-    quiet_tensorflow()
     bad: list[Path] = []
     loaded: dict[str, Data] = {}
     for folder in list_bundles(path):
@@ -190,7 +191,7 @@ def export_records(
             exported.append(
                 export(run, record, loaded, named, folder=folder, test_images=test_images, qat=qat, note=_note)
             )
-        except DseError as error:
+        except (ExportError, TrialError) as error:
             problems.append(f"trial {record.number} ({record.id}): {error}")
     if problems:
         raise ExportError("; ".join(problems) + f"; {len(exported)} other bundle(s) were written")
