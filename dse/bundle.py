@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dse.bundle_readme import readme
 from dse.candidate import Candidate, load_candidate
 from dse.cost import estimate_graph
+from dse.cost.graph import OperatorGraph
 from dse.errors import FileError, RunError
 from dse.files import write_atomic
-from dse.firmware import Firmware, Golden, Quantized, arena_of, firmware_files, load_golden, save_golden
+from dse.firmware import Arena, Firmware, Golden, Quantized, arena_of, firmware_files, load_golden, save_golden
 from dse.runtimes import end_scales
 from dse.strict_yaml import path_text
 from dse.tflite_file import load_tflite, read_tflite
@@ -66,6 +68,22 @@ class Models:
     float32: bytes
     classes: tuple[str, ...]
 
+    @cached_property
+    def graph(self) -> OperatorGraph:
+        """What stands in the int8 file."""
+        return read_tflite(self.int8)
+
+    @cached_property
+    def arena(self) -> Arena:
+        """The arena that the int8 file needs on the target."""
+        return arena_of(self.graph, estimate_graph(self.graph, len(self.int8)))
+
+    @cached_property
+    def ends(self) -> tuple[Quantized, Quantized]:
+        """How the int8 input and the int8 output stand for real values."""
+        source, target = end_scales(self.int8)
+        return Quantized(*source), Quantized(*target)
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -91,12 +109,9 @@ def write_bundle(folder: Path, models: Models, golden: Golden, report: dict[str,
 
 def texts(models: Models, golden: Golden, report: dict[str, Any]) -> dict[str, str]:
     """The files that follow from the others, by their place in the bundle."""
-    graph = read_tflite(models.int8)
-    source, target = (Quantized(*end) for end in end_scales(models.int8))
-    arena = arena_of(graph, estimate_graph(graph, len(models.int8)))
     firmware = Firmware(
-        models.candidate.id, models.int8, graph, arena, source, target, models.classes, golden
-    )  # fmt: skip
+        models.candidate.id, models.int8, models.graph, models.arena, *models.ends, models.classes, golden
+    )
     files = {f"firmware/{name}": text for name, text in firmware_files(firmware).items()}
     return files | {"labels.txt": "\n".join(models.classes) + "\n", "README.md": readme(report)}
 

@@ -29,7 +29,7 @@ def bundle_task(bundle: Bundle) -> Task:
     """The task that a bundle's network was trained for. Raises FileError."""
     try:
         return Task.model_validate(bundle.report["task"])
-    except (KeyError, ValidationError):
+    except ValidationError:
         raise FileError(str(bundle.folder / REPORT), None, "task", "not the description of a task") from None
 
 
@@ -96,7 +96,7 @@ def _against_data(bundle: Bundle, data: Data, test: np.ndarray, images: np.ndarr
 def _boards(bundle: Bundle) -> list[Board]:
     try:
         return [Board.model_validate(board) for board in bundle.report["boards"]]
-    except (KeyError, TypeError, ValidationError):
+    except ValidationError:
         raise FileError(str(bundle.folder / REPORT), None, "boards", "not the descriptions of boards") from None
 
 

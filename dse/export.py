@@ -88,7 +88,7 @@ def export(
         int8, float32 = to_int8_qat(candidate, tuned), to_float_file(float_model_qat(candidate, tuned))
         quantization |= {"method": "fine-tuned", **asdict(qat), "before": before}
     models = Models(candidate, int8, float32, data.classes)
-    check_deployable(int8)
+    figures = measure_files(models, boards, test.images)
     task = run_task(run)
     golden = _golden(models, test, data.free)
     report = {
@@ -97,7 +97,7 @@ def export(
         "trial": record.number,
         "seed": seed,
         "quantization": quantization,
-        **measure_files(models, boards, test.images),
+        **figures,
         **measure_accuracy(models, test, say),
         "partial": len(test) < len(data.test),
         "validation": {name: value for name, value in record.values.items() if name.startswith("accuracy")},

@@ -6,19 +6,19 @@ Exporting and checking call the same function, so a check computes nothing else 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from dse.bundle import Models
-from dse.cost import Board, CostReport, estimate, estimate_graph
+from dse.cost import Board, CostReport, estimate
 from dse.cost.verdict import judge
 from dse.datasets import Images
 from dse.errors import ExportError
-from dse.firmware import Arena, arena_of
+from dse.firmware import Arena
 from dse.layer_noise import IMAGES, layer_noise, worst
-from dse.runtimes import end_scales, run_float, run_litert, run_tflm
+from dse.runtimes import run_float, run_litert, run_tflm
 from dse.scores import accuracy, confusion
 from dse.tflite_file import check_deployable, read_tflite
 
@@ -38,14 +38,13 @@ class Classes:
 
 def measure_files(models: Models, boards: list[Board], probe: np.ndarray) -> dict[str, Any]:
     """What needs no test images; `probe` are any uint8 images, (count, height, width, 3). Raises ExportError."""
-    graph = check_deployable(models.int8)
+    check_deployable(models.int8)
     _check_ends(models)
     tflm = run_tflm(models.int8, probe[:1], processes=1)
     cost = estimate(models.candidate.network)
     # What a board has to hold: measured but for the tail, which only a board could show with its 32-bit pointers.
     on_target = replace(cost, arena_head_bytes=tflm.head_bytes, flash_bytes=len(models.int8))
-    arena = arena_of(graph, estimate_graph(graph, len(models.int8)))
-    ends = zip(("input", "output"), end_scales(models.int8), strict=True)
+    graph, arena = models.graph, models.arena
     return {
         "predicted": cost.to_dict(),
         "measured": {
@@ -63,7 +62,7 @@ def measure_files(models: Models, boards: list[Board], probe: np.ndarray) -> dic
         },
         "input_shape": list(models.candidate.input_shape),
         "feed": "pixel - 128",
-        **{name: {"scale": scale, "zero_point": zero} for name, (scale, zero) in ends},
+        **{name: asdict(end) for name, end in zip(("input", "output"), models.ends, strict=True)},
         "fits": {board.name: _on_board(on_target, board, arena) for board in boards},
     }
 

@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from dse.build import BN_EPSILON, FUNCTIONS, MISH_SCALE, MISH_SHIFT, Builder
+from dse.build import BN_EPSILON, BUILDERS, FUNCTIONS, MISH_SCALE, MISH_SHIFT, Builder
 from dse.candidate import Candidate
 from dse.convert import run_converter
 from dse.cost.lowering import Lowering
@@ -39,21 +39,14 @@ from dse.fake_quant import (
 )
 from dse.network import (
     Activate,
-    Add,
-    AvgPool,
     BatchNorm,
-    ChannelShuffle,
-    Concat,
     Conv2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
     Flatten,
     GlobalAvgPool,
-    Input,
     Layer,
-    MaxPool,
-    Multiply,
     Network,
 )
 from dse.rewrite import for_device
@@ -159,22 +152,12 @@ class QatBuilder(Builder):
                 raise AssertionError(f"no deployed form of activation {other!r}")
 
 
-QAT_BUILDERS: dict[type[Layer], Callable[..., Any]] = {
-    Input: Builder.input,
+# What deploys otherwise than it trains; all else is read as ever.
+QAT_BUILDERS: dict[type[Layer], Callable[..., Any]] = BUILDERS | {
     Conv2D: QatBuilder.conv2d,
     DepthwiseConv2D: QatBuilder.depthwise,
-    Dense: Builder.dense,
     BatchNorm: QatBuilder.batch_norm,
     Activate: QatBuilder.activate,
-    Add: Builder.add,
-    Multiply: Builder.multiply,
-    Concat: Builder.concat,
-    MaxPool: Builder.max_pool,
-    AvgPool: Builder.avg_pool,
-    GlobalAvgPool: Builder.global_avg_pool,
-    Flatten: Builder.flatten,
-    ChannelShuffle: Builder.shuffle,
-    Dropout: Builder.dropout,
 }
 
 

@@ -6,6 +6,7 @@ reference kernels; what it prints of its arena is read back. Results are int8 lo
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -79,7 +80,7 @@ def run_float(content: bytes, images: np.ndarray) -> np.ndarray:
 
 def _logits(interpreter: Any, images: np.ndarray) -> np.ndarray:
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    logits = np.empty((len(images), target["shape"][-1]), target["dtype"])
+    logits = np.empty((len(images), math.prod(target["shape"])), target["dtype"])
     for index, image in enumerate(images):
         interpreter.set_tensor(source["index"], image[None])
         interpreter.invoke()

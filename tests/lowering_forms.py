@@ -21,7 +21,7 @@ from dse.datasets import load_data, to_float
 from dse.errors import ExportError
 from dse.quiet import quiet_tensorflow
 from dse.rewrite import for_device
-from dse.runtimes import end_scales, int8_input, open_litert, run_tflm
+from dse.runtimes import end_scales, run_litert, run_tflm
 from dse.tasks import load_task
 from dse.tflite_file import read_tflite
 
@@ -149,21 +149,9 @@ def row(form: Form, exact: Form | None, train: Any, images: np.ndarray) -> list[
         keras.utils.set_random_seed(0)
         wanted = model_of(exact)[1].predict(to_float(images), batch_size=1, verbose=0).reshape(len(images), -1)
         (_, _), (scale, zero) = end_scales(behind)
-        found = scale * (run_litert_flat(behind, images) - zero)
+        found = scale * (run_litert(behind, images, reference=True).astype(float) - zero)
         snr = f"{10 * np.log10(np.sum(wanted**2) / np.sum((wanted - found) ** 2)):.1f}"
     return [operators, runs, f"{head:,}", f"{written_bytes(graph):,}", snr]
-
-
-def run_litert_flat(content: bytes, images: np.ndarray) -> np.ndarray:
-    """All int8 values that a file gives for each image, (count, values)."""
-    interpreter = open_litert(content, reference=True)
-    source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    found = []
-    for image in int8_input(images):
-        interpreter.set_tensor(source, image[None])
-        interpreter.invoke()
-        found.append(interpreter.get_tensor(target).reshape(-1).astype(float))
-    return np.array(found)
 
 
 def main() -> None:
