@@ -15,8 +15,8 @@ from dse.bundle_readme import RECORDED
 from dse.cost import Board
 from dse.datasets import Data
 from dse.errors import FileError
+from dse.images import as_input
 from dse.measure import Note, measure_accuracy, measure_files, warning
-from dse.pipeline import at_size
 from dse.runtimes import run_tflm
 from dse.tasks import Task
 
@@ -54,7 +54,7 @@ def check_bundle(bundle: Bundle, data: Data | None, note: Note) -> list[str]:
     if not np.array_equal(run_tflm(models.int8, images).logits, golden.outputs):
         problems.append("golden.npz: TensorFlow Lite Micro gives other scores")
     if data:
-        test = at_size(data.test.first(report["test_images"]), models.candidate.input_shape[0])
+        test = as_input(data.test.first(report["test_images"]), models.candidate.input_shape)
         found |= {"partial": len(test) < len(data.test), **measure_accuracy(models, test, note)}
         problems += _against_data(bundle, data, test.images, images)
     try:

@@ -16,8 +16,8 @@ import numpy as np
 
 from dse.build import build_model
 from dse.candidate import Candidate
-from dse.datasets import Images, to_float
 from dse.errors import ExportError, FileError
+from dse.images import Images, to_float
 from dse.quiet import quiet_native
 from dse.rewrite import for_device
 

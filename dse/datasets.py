@@ -1,8 +1,7 @@
-"""Images in, fixed splits out: training, validation (carved from training), test.
+"""Images in, fixed splits out: training, validation (carved from training where there is none), test.
 
 Three sources: CIFAR-10 and CIFAR-100 in their official binary layout (never the pickled one), the small real
-CIFAR-10 sample that ships with dse, and any folder with `train/<class>/*` and `test/<class>/*`. The test
-images are for reporting only.
+CIFAR-10 sample that ships with dse, and any folder of images per class. The test images are for reporting only.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from dse.errors import DataError
+from dse.image_folder import read_folders
+from dse.images import Images, as_input
 from dse.tasks import Task
 
 VALIDATION_SEED = 0  # fixed, so that runs with different seeds are scored on the same images
 SAMPLE = Path(__file__).parent / "samples" / "cifar10"
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm"}
-LARGEST_DEFAULT_SIZE = 96  # folders of larger images are resized to this unless the task says otherwise
-MAX_IMAGES = 2_000_000
-MAX_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -60,21 +57,6 @@ ORIGIN = "origin.txt"  # beside images in the binary layout that are not the off
 
 
 @dataclass(frozen=True)
-class Images:
-    """uint8 images (count, height, width, 3) and their class numbers (count,)."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def first(self, count: int | None) -> Images:
-        """The first `count` images, or all."""
-        return self if count is None else Images(self.images[:count], self.labels[:count])
-
-
-@dataclass(frozen=True)
 class Data:
     """The splits of one task, with where they came from and a checksum over all of them."""
 
@@ -85,6 +67,7 @@ class Data:
     source: str
     digest: str
     free: bool = False  # may be passed on, as CIFAR's official images may; those of a folder are their owner's
+    test_files: tuple[str, ...] = ()  # of each test image, where they come from a folder
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -92,14 +75,22 @@ class Data:
         return height, width, channels
 
 
-def to_float(images: np.ndarray) -> np.ndarray:
-    """uint8 images as the float32 in [0, 1] that every model takes."""
-    return images.astype(np.float32) / np.float32(255)
-
-
 def data_home() -> Path:
     """Where `dse data get` puts data sets: $DSE_DATA, else ~/.cache/dse."""
     return Path(os.environ.get("DSE_DATA") or Path.home() / ".cache" / "dse")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a data set is read as."""
+
+    classes: tuple[str, ...]
+    train: Images
+    validation: Images | None  # None: carved from training
+    test: Images
+    text: str
+    free: bool
+    test_files: tuple[str, ...] = ()
 
 
 def load_data(task: Task, location: str | None = None) -> Data:
@@ -108,28 +99,42 @@ def load_data(task: Task, location: str | None = None) -> Data:
     `location` is a folder, or `sample` for the bundled sample; None takes what `dse data get` left, and
     for CIFAR-10 the sample when there is nothing.
     """
-    if task.dataset in CIFAR:
-        classes, train, test, source, free = _cifar(task.dataset, location)
-    else:
-        if not location:
-            raise DataError(f"task {task.task}: say with --data where the images are")
-        classes, train, test, source = read_folders(Path(location), task.image_size)
-        free = False
-    if task.image_size and train.images.shape[1] != task.image_size:
-        train, test = _resized(train, task.image_size), _resized(test, task.image_size)
-    kept, held_out = split_off(train.labels, task.validation)
+    read = _cifar(task, location) if task.dataset in CIFAR else _folder(task, location)
+    train, validation, test = read.train, read.validation, read.test
+    if task.image_size:
+        shape = (task.image_size, task.image_size, 3)
+        train, test = as_input(train, shape), as_input(test, shape)
+        validation = validation and as_input(validation, shape)
     digest = hashlib.sha256()
-    for part in (train.images, train.labels, test.images, test.labels):
-        digest.update(np.ascontiguousarray(part).data)
+    for part in (train, test, validation):
+        if part:
+            digest.update(np.ascontiguousarray(part.images).data)
+            digest.update(np.ascontiguousarray(part.labels).data)
+    if validation is None:
+        kept, held_out = split_off(train.labels, task.validation)
+        validation = Images(train.images[held_out], train.labels[held_out])
+        train = Images(train.images[kept], train.labels[kept])
     return Data(
-        classes,
-        Images(train.images[kept], train.labels[kept]),
-        Images(train.images[held_out], train.labels[held_out]),
-        test,
-        source,
-        digest.hexdigest(),
-        free,
-    )
+        read.classes, train, validation, test, read.text, digest.hexdigest(), read.free, read.test_files
+    )  # fmt: skip
+
+
+def _folder(task: Task, location: str | None) -> _Source:
+    if location is None and task.dataset == "vww":
+        if not (data_home() / "vww").is_dir():
+            raise DataError(
+                f"task {task.task}: no vww in {data_home()}; make it with: dse data get vww --coco DIR, "
+                "or name a folder of images with --data"
+            )
+        location = str(data_home() / "vww")
+    if not location:
+        raise DataError(f"task {task.task}: say with --data where the images are")
+    return _of_folder(Path(location), task.image_size, task.largest_size)
+
+
+def _of_folder(folder: Path, size: int | None, largest: int) -> _Source:
+    read = read_folders(folder, size, largest)
+    return _Source(read.classes, read.train, read.validation, read.test, read.source, False, read.test_files)
 
 
 def split_off(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -191,27 +196,32 @@ def read_sample() -> tuple[tuple[str, ...], Images, Images]:
     return tuple(about["classes"]), parts[0], parts[1]
 
 
-def _cifar(name: str, location: str | None) -> tuple[tuple[str, ...], Images, Images, str, bool]:
+def _cifar(task: Task, location: str | None) -> _Source:
+    name = task.dataset
     layout = CIFAR[name]
     if location == "sample" and name != "cifar10":
         raise DataError(f"no bundled sample of {name}; get it with: dse data get {name}")
-    if location == "sample":
-        return *read_sample(), "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)", True
-    if location is not None:
-        folder = Path(location)
+    if location not in (None, "sample"):
+        folder = Path(str(location))
         inside = folder / layout.folder
         if inside.is_dir() or (folder / layout.test).is_file():
-            folder = inside if inside.is_dir() else folder
-            return *read_cifar(folder, layout), *_source(name, folder)
+            return _official(name, inside if inside.is_dir() else folder)
         if (folder / "train").is_dir():
-            return *read_folders(folder, 32), False
+            return _of_folder(folder, 32, 32)
         raise DataError(f"{folder}: neither {layout.folder} nor train/<class>/* and test/<class>/*")
-    folder = data_home() / layout.folder
-    if folder.is_dir():
-        return *read_cifar(folder, layout), *_source(name, folder)
+    if location is None and (data_home() / layout.folder).is_dir():
+        return _official(name, data_home() / layout.folder)
     if name == "cifar10":
-        return *read_sample(), "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)", True
+        classes, train, test = read_sample()
+        return _Source(
+            classes, train, None, test, "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)", True
+        )
     raise DataError(f"no {name} in {data_home()}; get it with: dse data get {name}")
+
+
+def _official(name: str, folder: Path) -> _Source:
+    classes, train, test = read_cifar(folder, CIFAR[name])
+    return _Source(classes, train, None, test, *_source(name, folder))
 
 
 def _source(name: str, folder: Path) -> tuple[str, bool]:
@@ -220,91 +230,6 @@ def _source(name: str, folder: Path) -> tuple[str, bool]:
     if origin.is_file():
         return origin.read_text(encoding="utf-8")[:200].strip(), False
     return f"{name} in {folder.name}", True
-
-
-def read_folders(folder: Path, size: int | None) -> tuple[tuple[str, ...], Images, Images, str]:
-    """Images in train/<class>/* and test/<class>/*."""
-    for part in ("train", "test"):
-        if not (folder / part).is_dir():
-            raise DataError(f"{folder}: expected train/<class>/* and test/<class>/*, found no {part}/")
-    classes = tuple(sorted(_class_folders(folder / "train")))
-    if len(classes) < 2:
-        raise DataError(f"{folder / 'train'}: expected a folder per class and at least two, found {len(classes)}")
-    for name in classes:
-        if not name.isprintable():  # it goes into tables, firmware and terminals
-            raise DataError(f"{folder / 'train'}: came {name!a}, expected a class name of printable letters")
-    unknown = sorted(_class_folders(folder / "test") - set(classes))
-    if unknown:
-        raise DataError(f"{folder / 'test'}: class {unknown[0]!r} is not in train/")
-    files = {part: _image_files(folder / part, classes) for part in ("train", "test")}
-    if size is None:
-        size = min(_image_size(files["train"][0][0]), LARGEST_DEFAULT_SIZE)
-    train, test = (_read_images(files[part], size) for part in ("train", "test"))
-    return classes, train, test, f"images in {folder.name}/, {size}x{size}"
-
-
-def _class_folders(folder: Path) -> set[str]:
-    """Names of the folders inside; hidden ones, such as a notebook's checkpoints, are no classes."""
-    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
-
-
-def _image_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
-    files = [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted((folder / name).glob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    ]
-    if not files:
-        raise DataError(f"{folder}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    empty = set(classes) - {classes[label] for _, label in files}
-    if empty and folder.name == "train":
-        raise DataError(f"{folder / min(empty)}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    if len(files) > MAX_IMAGES:
-        raise DataError(f"{folder}: more than {MAX_IMAGES} images")
-    return files
-
-
-def _image_size(path: Path) -> int:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return int(min(image.size))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a readable image ({error})") from None
-
-
-def _read_images(files: list[tuple[Path, int]], size: int) -> Images:
-    from PIL import Image
-
-    images = np.empty((len(files), size, size, 3), np.uint8)
-    for index, (path, _) in enumerate(files):
-        try:
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{path}: {image.width}x{image.height} is more than {MAX_PIXELS} pixels")
-                images[index] = np.asarray(_square(image.convert("RGB"), size))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{path}: not a readable image ({error})") from None
-    return Images(images, np.array([label for _, label in files], np.int64))
-
-
-def _square(image, size: int):  # type: ignore[no-untyped-def]
-    return image if image.size == (size, size) else image.resize((size, size))
-
-
-def _resized(images: Images, size: int) -> Images:
-    return Images(resize(images.images, size), images.labels)
-
-
-def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Images at another resolution, (count, size, size, 3) uint8; the same images when they have it."""
-    if images.shape[1] == size and images.shape[2] == size:
-        return images
-    from PIL import Image
-
-    return np.stack([np.asarray(_square(Image.fromarray(image), size)) for image in images])
 
 
 def write_cifar(folder: Path, layout: CifarLayout, classes: tuple[str, ...], train: Images, test: Images) -> None:

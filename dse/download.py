@@ -15,8 +15,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from dse.datasets import CIFAR, ORIGIN, CifarLayout, data_home, read_cifar, read_folders, write_cifar
+import numpy as np
+
+from dse.datasets import CIFAR, ORIGIN, CifarLayout, data_home, read_cifar, write_cifar
 from dse.errors import DataError, UnknownNameError
+from dse.image_folder import read_folders
+from dse.images import Images
 
 # The authors' own page: A. Krizhevsky, https://www.cs.toronto.edu/~kriz/cifar.html
 HOME = "https://www.cs.toronto.edu/~kriz/"
@@ -149,6 +153,10 @@ def _convert(source: Path, layout: CifarLayout, target: Path) -> None:
         raise DataError(
             f"{source}: expected {layout.archive}, a folder {layout.folder}, or train/<class>/* and test/<class>/*"
         )
-    classes, train, test, origin = read_folders(source, 32)
-    write_cifar(target, layout, classes, train, test)
-    (target / ORIGIN).write_text(origin + "\n", encoding="utf-8")
+    read = read_folders(source, 32, 32)
+    train = read.train
+    if read.validation:  # the layout has no place for it, and validation images are carved from training
+        pairs = zip((train.images, train.labels), (read.validation.images, read.validation.labels), strict=True)
+        train = Images(*(np.concatenate(pair) for pair in pairs))
+    write_cifar(target, layout, read.classes, train, read.test)
+    (target / ORIGIN).write_text(read.source + "\n", encoding="utf-8")

@@ -17,12 +17,12 @@ import numpy as np
 from dse.bundle import FORMAT, VERSIONS, Models, write_bundle
 from dse.convert import CALIBRATION_IMAGES, calibration_set, for_conversion, load_weights, to_float_file, to_int8
 from dse.cost import Board
-from dse.datasets import Data, Images
+from dse.datasets import Data
 from dse.errors import ExportError, RunError
 from dse.firmware import Golden
 from dse.golden_images import NUM_GOLDEN, chosen_images, generated_images
+from dse.images import Images, as_input
 from dse.measure import is_collapsed, measure_accuracy, measure_files, warning
-from dse.pipeline import at_size
 from dse.qat import fine_tune, float_model_qat, to_int8_qat
 from dse.record import TrialRecord
 from dse.run_folder import bundle_folder, model_folder, read_run, run_task
@@ -64,9 +64,9 @@ def export(
 
     say(f"converting {candidate.id}")
     trained = load_weights(candidate, weights)
-    size = candidate.input_shape[0]
-    train, test = data.train.first(CALIBRATION_IMAGES), at_size(data.test.first(test_images), size)
-    calibration = calibration_set(at_size(train, size))
+    shape = candidate.input_shape
+    train, test = data.train.first(CALIBRATION_IMAGES), as_input(data.test.first(test_images), shape)
+    calibration = calibration_set(as_input(train, shape))
     fixed = for_conversion(candidate, trained)
     int8, float32 = to_int8(fixed, calibration), to_float_file(fixed)
     quantization: dict[str, Any] = {"method": "post-training", "calibration_images": len(train)}
@@ -83,7 +83,7 @@ def export(
             say(f"fine-tuning, epoch {number}/{qat.epochs}: training accuracy {metrics['accuracy']:.1%}")
 
         say("fine-tuning in int8")
-        images = at_size(data.train, size)
+        images = as_input(data.train, shape)
         tuned = fine_tune(candidate, trained, images, settings=qat, seed=seed, calibration=calibration, report=epoch)
         int8, float32 = to_int8_qat(candidate, tuned), to_float_file(float_model_qat(candidate, tuned))
         quantization |= {"method": "fine-tuned", **asdict(qat), "before": before}
@@ -103,7 +103,7 @@ def export(
         "validation": {name: value for name, value in record.values.items() if name.startswith("accuracy")},
         "classes": list(data.classes),
         "data": {"source": data.source, "sha256": data.digest},
-        "task": task.model_dump(mode="json"),
+        "task": task.to_dict(),
         "boards": [board.model_dump(mode="json") for board in boards],
         "golden": {"count": len(golden.inputs), "source": golden.source},
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},

@@ -15,7 +15,7 @@ import numpy as np
 
 from dse.cost.arrange import arranged
 from dse.cost.lowering import lower
-from dse.datasets import to_float
+from dse.images import to_float
 from dse.network import Network
 from dse.runtimes import int8_input, open_litert
 from dse.tflite_file import read_tflite

@@ -14,9 +14,9 @@ import numpy as np
 from dse.bundle import Models
 from dse.cost import Board, CostReport, estimate
 from dse.cost.verdict import judge
-from dse.datasets import Images
 from dse.errors import ExportError
 from dse.firmware import Arena
+from dse.images import Images
 from dse.layer_noise import IMAGES, layer_noise, worst
 from dse.runtimes import run_float, run_litert, run_tflm
 from dse.scores import accuracy, confusion

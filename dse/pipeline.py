@@ -16,8 +16,9 @@ import numpy as np
 from dse.build import build_model
 from dse.candidate import Candidate
 from dse.convert import calibration_set, for_conversion, to_int8
-from dse.datasets import Data, Images, resize, to_float
+from dse.datasets import Data
 from dse.errors import ExportError, TornCheckpointError, TrialError
+from dse.images import Images, as_input, to_float
 from dse.record import TrialResult
 from dse.runtimes import run_litert
 from dse.tflite_file import check_deployable
@@ -38,8 +39,7 @@ def run_trial(
 ) -> TrialResult:
     """Trains and scores one candidate on the validation images. Raises TrialError."""
     started = time.monotonic()
-    size = candidate.input_shape[0]
-    training, validation = at_size(data.train, size), at_size(data.validation, size)
+    training, validation = (as_input(part, candidate.input_shape) for part in (data.train, data.validation))
     try:
         keras.backend.clear_session()
 
@@ -80,11 +80,6 @@ def run_trial(
         if type(error).__name__ == "ResourceExhaustedError":
             raise TrialError(f"out of memory: {str(error)[:200]}") from None
         raise
-
-
-def at_size(images: Images, size: int) -> Images:
-    """The images at a candidate's resolution."""
-    return Images(resize(images.images, size), images.labels)
 
 
 def predict(model: keras.Model, images: Images) -> np.ndarray:

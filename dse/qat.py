@@ -23,7 +23,6 @@ from dse.build import BN_EPSILON, BUILDERS, FUNCTIONS, MISH_SCALE, MISH_SHIFT, B
 from dse.candidate import Candidate
 from dse.convert import run_converter
 from dse.cost.lowering import Lowering
-from dse.datasets import Images
 from dse.errors import ExportError, FileError
 from dse.fake_quant import (
     Factor,
@@ -37,6 +36,7 @@ from dse.fake_quant import (
     as_rounded,
     nudged,
 )
+from dse.images import Images
 from dse.network import (
     Activate,
     BatchNorm,

@@ -36,6 +36,7 @@ from dse.tasks import Task
 from dse.workers import Event, InlinePool, Job, Pool, Setting
 
 PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
+TEST_FILES = "test-files.txt"  # in a run on a folder of images: those that bundles are scored on, in their order
 UNPRODUCTIVE = 400  # proposals in a row that train nothing, after which the search says so and stops
 
 
@@ -89,6 +90,8 @@ def search(settings: Settings, face: Face) -> Summary:
         raise NothingFitsError(nothing_fits(settings, nearest))
     with locked(settings.folder):
         place = settle(settings.folder, _description(settings, data), settings.data, settings.storage)
+        if data.test_files:
+            write_atomic(settings.folder / TEST_FILES, "\n".join(data.test_files) + "\n")
         return _Loop(settings, data, defaults, face, place).run(nearest)
 
 
@@ -117,6 +120,11 @@ class _Loop:
 
     def run(self, nearest: Nearest) -> Summary:
         self.face.began(self.settings, self.data, nearest, self.summary.trained)
+        kept = self.data.image_shape[0]
+        if (largest := max(self.settings.space.resolutions(), default=0)) > kept:
+            self.face.note(
+                f"the images are {kept}x{kept}: for a resolution above that, up to {largest}, they are enlarged"
+            )
         if self.waiting:
             self.face.note(f"taking up {len(self.waiting)} trial(s) that were interrupted")
         try:
@@ -305,7 +313,7 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
         "settings": {
             "space": settings.space.name,
             "space_sha256": settings.space.digest,
-            "task": settings.task.model_dump(mode="json") | {"training": settings.task.training.to_dict()},
+            "task": settings.task.to_dict(),
             "boards": [board.name for board in settings.boards],
             "limits": settings.budgets.limits(),
             "explorer": _explorers_text(settings.explorers),

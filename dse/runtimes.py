@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from dse.datasets import to_float
 from dse.errors import ExportError
+from dse.images import to_float
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from dse.blocks import Block
+from dse.body import Body
 from dse.candidate import Candidate, Head
 from dse.choices import Choices, Chooser, Uniform
 from dse.cost.memory import ALIGNMENT
@@ -50,10 +51,11 @@ class Screening:
 
     def _forget(self) -> None:
         self._images = self._choices(lambda choose: self._space.image(choose, self._defaults))
-        self._widths = self._choices(self._space.width)
-        # None where the values of a stage or of the head do not go together.
-        self._stages: dict[float, list[Choices[tuple[int, ...] | None]]] = {}
-        self._heads: dict[float, Choices[int | None]] = {}
+        self._backbones = self._choices(self._space.backbone)
+        self._widths = {name: self._choices(body.width) for name, body in self._space.bodies.items()}
+        # By body and width. None where the values of a stage or of the head do not go together.
+        self._stages: dict[tuple[str, float], list[Choices[tuple[int, ...] | None]]] = {}
+        self._heads: dict[tuple[str, float], Choices[int | None]] = {}
         self._numbers: dict[Block | Head, int] = {}  # equal blocks have one number
         self._blocks: list[Block | Head] = []
         # input shape -> number of a block -> its section, or None where it does not fit
@@ -74,11 +76,12 @@ class Screening:
     def draw(self) -> Drawn:
         """One random candidate."""
         image = shape = self._images.draw()
-        width = self._widths.draw()
-        if width not in self._stages:
-            self._stages[width], self._heads[width] = self._at_width(width)
-        stages = [stage.draw() for stage in self._stages[width]]
-        head = self._heads[width].draw()
+        backbone = self._backbones.draw()
+        kind = backbone, self._widths[backbone].draw()
+        if kind not in self._stages:
+            self._stages[kind], self._heads[kind] = self._at_width(self._space.bodies[backbone], kind[1])
+        stages = [stage.draw() for stage in self._stages[kind]]
+        head = self._heads[kind].draw()
         if head is None or None in stages:
             return Drawn(image, [], None)
         numbers = [*(number for stage in stages if stage for number in stage), head]
@@ -112,14 +115,12 @@ class Screening:
             behind[number] = None
         return behind[number]
 
-    def _at_width(self, width: float) -> tuple[list[Choices[tuple[int, ...] | None]], Choices[int | None]]:
+    def _at_width(self, body: Body, width: float) -> tuple[list[Choices[tuple[int, ...] | None]], Choices[int | None]]:
         def stage(index: int) -> Choices[tuple[int, ...] | None]:
-            return self._choices(
-                _or_none(lambda choose: tuple(map(self._number, self._space.stage(index, choose, width))))
-            )
+            return self._choices(_or_none(lambda choose: tuple(map(self._number, body.stage(index, choose, width)))))
 
-        head = self._choices(_or_none(lambda choose: self._number(self._space.head(choose, width))))
-        return [stage(index) for index in range(self._space.num_stages)], head
+        head = self._choices(_or_none(lambda choose: self._number(body.head(choose, width))))
+        return [stage(index) for index in range(body.num_stages)], head
 
     def _number(self, block: Block | Head) -> int:
         if block not in self._numbers:

@@ -15,6 +15,13 @@
     head: {channels: 96}
     training: {learning_rate: {log: [1e-3, 1e-2]}}
 
+Instead of width, stem, stages and head there may be a choice of whole networks, each with its own:
+
+    backbone:
+      choice:
+        - mobilenet_v2: {width: {choice: [0.35, 0.5]}, stem: ..., stages: ..., head: ...}
+        - cnn: {stages: ...}
+
 `Space.candidate` asks a function for every open value it meets (a random generator, an Optuna trial, a recorded
 assignment) and returns the candidate: values of families that were not chosen are never asked for.
 """
@@ -25,7 +32,7 @@ import copy
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,21 +40,22 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dse.blocks import BLOCKS, Block
-from dse.candidate import Candidate, Head, block_index
-from dse.domains import Domain, FloatRange
+from dse.blocks import Block
+from dse.body import BODY_KEYS, Body, Chooser, Reading
+from dse.candidate import Candidate, block_index
+from dse.domains import Choice, Domain, FloatRange
 from dse.errors import FileError, ImpossibleError, NetworkError
 from dse.network import Shape
 from dse.resources import find, shipped
-from dse.space_check import STAGE_KEYS, Checker, domain_of
+from dse.space_check import Checker, domain_of
 from dse.strict_yaml import Document, Path_, complaint, load, parse, path_text, show
 from dse.training import Training
 
 Value = str | int | float | bool
 Assignment = Mapping[str, Value]
-Chooser = Callable[[str, Domain], Any]
 
-SPACE_KEYS = ("space", "about", "resolution", "width", "width_divisor", "stem", "stages", "head", "training")
+SPACE_KEYS = ("space", "about", "resolution", "color", "backbone", *BODY_KEYS, "training")
+COLORS = {"rgb": 3, "grey": 1}  # channels of the image
 REFERENCE_KEY = "reference"
 CHECKED_SAMPLES = 64  # random candidates built when a space is read, so that an impossible network shows at once
 
@@ -76,9 +84,8 @@ class Space:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.tree = document.mapping((), document.value, (*SPACE_KEYS, REFERENCE_KEY))
-        for key in ("space", "stages"):
-            if key not in self.tree:
-                raise document.error((), f"missing key {key!r}")
+        if "space" not in self.tree:
+            raise document.error((), "missing key 'space'")
         self.name: str = self._text("space")
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,63}", self.name):
             raise document.error(
@@ -86,13 +93,7 @@ class Space:
             )
         self.about: str = self._text("about") if "about" in self.tree else ""
         self.digest = hashlib.sha256(document.text.encode()).hexdigest()
-        self._stages: list[tuple[Path_, dict[str, Any]]] = []
-        stages = self.tree["stages"]
-        if not isinstance(stages, list) or not stages:
-            raise document.error(("stages",), f"came {show(stages)}, expected a list of stages")
-        if "stem" in self.tree:
-            self._stages.append((("stem",), self.tree["stem"]))
-        self._stages += [(("stages", index), stage) for index, stage in enumerate(stages)]
+        self.bodies = self._bodies()
         self.domains: dict[str, Domain] = {}
         self.facts: Facts | None = None
         if REFERENCE_KEY in self.tree:
@@ -103,14 +104,17 @@ class Space:
         """The same space with other values at some places, such as `width` or `stages.2.repeats`. Raises FileError."""
         tree = copy.deepcopy(self.tree)
         for place, value in values.items():
+            if place == "backbone" and isinstance(value, str) and value in self.bodies and value:
+                tree["backbone"] = {value: copy.deepcopy(self.bodies[value].tree)}
+                continue
             *path, last = (int(part) if part.isdecimal() else part for part in place.split("."))
             at: Any = tree
             for part in path:
                 if at is tree and part in ("head", "training"):
                     at.setdefault(part, {})  # a file need not have them
-                at = at[part] if _has(at, part) else None
+                at = _below(at, part)
             # A key may be new, an element of a list may not.
-            if not (isinstance(at, dict) and isinstance(last, str)) and not _has(at, last):
+            if not (isinstance(at, dict) and isinstance(last, str)) and _below(at, last) is None:
                 raise self.document.error((), f"there is nothing at {place!r} to be changed")
             at[last] = value
         return Space(replace(self.document, value=tree))
@@ -120,53 +124,47 @@ class Space:
     def candidate(self, choose: Chooser, defaults: Defaults = Defaults()) -> Candidate:
         """The candidate whose open values `choose` gives. Raises NetworkError when they describe no network."""
         shape = self.image(choose, defaults)
-        width = self.width(choose)
+        body = self.bodies[self.backbone(choose)]
+        width = body.width(choose)
         blocks: list[Block] = []
         places: list[Path_] = []
-        for number, (path, _) in enumerate(self._stages):
-            for block in self.stage(number, choose, width):
+        for number, path in enumerate(body.paths):
+            for block in body.stage(number, choose, width):
                 blocks.append(block)
                 places.append(path)
-        head = self.head(choose, width)
-        settings = _Reading(self.document, choose).mapping(("training",), self.tree.get("training", {}))
+        head = body.head(choose, width)
+        settings = Reading(self.document, choose).mapping(("training",), self.tree.get("training", {}))
         training = self._training(defaults.training, settings)
         try:
             return Candidate.make(shape, defaults.classes, tuple(blocks), head, training)
         except NetworkError as error:
             index = block_index(error)
-            place = places[index] if index is not None else ("head",)
+            place = places[index] if index is not None else body.head_path
             raise NetworkError(path_text(place), error.problem) from None
 
     def image(self, choose: Chooser, defaults: Defaults = Defaults()) -> Shape:
         """The input of a candidate."""
+        read = Reading(self.document, choose)
+        height, width, channels = defaults.input_shape
+        if "resolution" in self.tree:
+            height = width = read.value(("resolution",), self.tree["resolution"])
+        if "color" in self.tree:
+            channels = COLORS[read.value(("color",), self.tree["color"])]
+        return height, width, channels
+
+    def resolutions(self) -> list[int]:
+        """The sizes of the image that may be asked for; none where the space leaves that to the task."""
         if "resolution" not in self.tree:
-            return defaults.input_shape
-        size = _Reading(self.document, choose).value(("resolution",), self.tree["resolution"])
-        return size, size, defaults.input_shape[2]
+            return []
+        domain = self.domains.get("resolution")
+        return [int(size) for size in (domain.values() if domain else [self.tree["resolution"]])]
 
-    def width(self, choose: Chooser) -> float:
-        """The width multiplier."""
-        return float(_Reading(self.document, choose).value(("width",), self.tree.get("width", 1.0)))
-
-    @property
-    def num_stages(self) -> int:
-        """Stages, the stem included."""
-        return len(self._stages)
-
-    def stage(self, index: int, choose: Chooser, width: float) -> tuple[Block, ...]:
-        """The blocks of a stage, before they know their input."""
-        path, tree = self._stages[index]
-        return tuple(_Reading(self.document, choose).stage(path, tree, width, self._divisor))
-
-    def head(self, choose: Chooser, width: float) -> Head:
-        """What follows the stages, before it knows its input."""
-        read = _Reading(self.document, choose)
-        head: Head = read.model(("head",), self.tree.get("head", {}), Head)
-        return head.at_width(width, self._divisor)
-
-    @property
-    def _divisor(self) -> int:
-        return int(self.tree.get("width_divisor", 8))
+    def backbone(self, choose: Chooser) -> str:
+        """The name of the body; empty for the only one of a space without a choice of them."""
+        if "" in self.bodies:
+            return ""
+        option = Reading(self.document, choose).value(("backbone",), self.tree["backbone"])
+        return str(next(iter(option)))
 
     def from_assignment(self, assignment: Assignment, defaults: Defaults = Defaults()) -> Candidate:
         """The candidate of recorded values. Raises NetworkError, or FileError for a value outside its set."""
@@ -190,24 +188,41 @@ class Space:
 
     def size(self) -> float:
         """The number of assignments; infinite with a real range. Nested values count for their family only."""
-        domains = self.domains
-        total = 1.0
-        nested: dict[str, dict[str, float]] = {}
-        for path, domain in domains.items():
-            if isinstance(domain, FloatRange):
-                return math.inf
-            owner, label = _owner(path, domains)
-            if owner is None:
-                if not any(_owner(other, domains)[0] == path for other in domains):
-                    total *= sum(1 for _ in domain.values())
-            else:
-                family = nested.setdefault(owner, {})
-                family[label] = family.get(label, 1.0) * sum(1 for _ in domain.values())
-        for owner, families in nested.items():
-            total *= sum(families.get(str(label), 1.0) for label in domains[owner].values())
-        return total
+        if any(isinstance(domain, FloatRange) for domain in self.domains.values()):
+            return math.inf
+        below: dict[tuple[str, str], list[str]] = {}  # what is asked for only with this value of that choice
+        for path in self.domains:
+            below.setdefault(_owner(path, self.domains), []).append(path)
+
+        def ways(owner: str, label: str) -> float:
+            return math.prod(
+                sum(ways(path, str(value)) for value in self.domains[path].values())
+                for path in below.get((owner, label), [])
+            )
+
+        return ways("", "")
 
     # -- reading and checking
+
+    def _bodies(self) -> dict[str, Body]:
+        """The bodies by their names; one without a name where there is no choice."""
+        if "backbone" not in self.tree:
+            return {"": Body(self.document, (), self.tree)}
+        if beside := [key for key in BODY_KEYS if key in self.tree]:
+            raise self.document.error((beside[0],), f"came beside 'backbone', expected {beside[0]!r} inside of each")
+        tree = self.tree["backbone"]
+        domain = domain_of(self.document, ("backbone",), tree)
+        options = list(domain.options) if isinstance(domain, Choice) else [tree]
+        bodies = {}
+        for index, option in enumerate(options):
+            place: Path_ = ("backbone", "choice", index) if isinstance(domain, Choice) else ("backbone",)
+            name, body = next(iter(option.items())) if isinstance(option, dict) and len(option) == 1 else ("", None)
+            if not isinstance(body, dict) or not re.fullmatch(r"\w+", str(name)):
+                raise self.document.error(place, f"came {show(option)}, expected one 'name: {{stages: ...}}'")
+            self.document.mapping((*place, name), body, BODY_KEYS)
+            self.document.renamed((*place, name), ("backbone", str(name)))
+            bodies[str(name)] = Body(self.document, ("backbone", str(name)), body)
+        return bodies
 
     def _text(self, key: str) -> str:
         value = self.tree[key]
@@ -226,13 +241,13 @@ class Space:
         """Every option of every open value is valid by itself, and sampled candidates are networks."""
         checker = Checker(self.document)
         checker.simple(("resolution",), self.tree.get("resolution", 32), int, 8, 1024)
-        checker.simple(("width",), self.tree.get("width", 1.0), float, 0.05, 8.0)
-        divisor = self.tree.get("width_divisor", 8)
-        if type(divisor) is not int or not 1 <= divisor <= 64:
-            raise self.document.error(("width_divisor",), f"came {show(divisor)}, expected a whole number 1 to 64")
-        for path, stage in self._stages:
-            checker.stage(path, stage)
-        checker.model(("head",), self.tree.get("head", {}), Head)
+        for place, color in checker.options(("color",), self.tree.get("color", "rgb")):
+            if color not in COLORS:
+                raise self.document.error(place, f"came {show(color)}, expected {' or '.join(COLORS)}")
+        if "backbone" in self.tree:
+            checker.options(("backbone",), self.tree["backbone"])
+        for body in self.bodies.values():
+            body.check(checker)
         checker.model(("training",), self.tree.get("training", {}), Training)
         self.domains = checker.domains
         rng = np.random.default_rng(0)
@@ -250,7 +265,7 @@ class Space:
 
     def _locate(self, error: NetworkError) -> FileError:
         """The same complaint with the line at which the stage stands."""
-        for path in [path for path, _ in self._stages] + [("head",)]:
+        for path in [path for body in self.bodies.values() for path in (*body.paths, body.head_path)]:
             if path_text(path) == error.where:
                 return self._impossible(path, error.problem)
         return self._impossible((), str(error))
@@ -260,21 +275,25 @@ class Space:
         return ImpossibleError(self.document.file, line, path_text(path), f"impossible network: {problem}")
 
 
-def _has(tree: Any, part: str | int) -> bool:
-    """Whether a mapping has a key, or a list a place."""
+def _below(tree: Any, part: str | int) -> Any:
+    """What stands below a key, a place of a list, or a name that may be chosen; None for nothing."""
     if isinstance(tree, list):
-        return isinstance(part, int) and part < len(tree)
-    return isinstance(tree, dict) and part in tree
+        return tree[part] if isinstance(part, int) and part < len(tree) else None
+    if not isinstance(tree, dict):
+        return None
+    if part in tree or not isinstance(tree.get("choice"), list):
+        return tree.get(part)
+    return next((option[part] for option in tree["choice"] if isinstance(option, dict) and part in option), None)
 
 
-def _owner(path: str, domains: Mapping[str, Domain]) -> tuple[str | None, str]:
-    """The choice of families that decides whether a value is asked for, and the family's name."""
-    before, _, _ = path.rpartition(".")
-    if before.rpartition(".")[2] in BLOCKS:
-        owner, _, label = before.rpartition(".")
-        if owner in domains:
-            return owner, label
-    return None, ""
+def _owner(path: str, domains: Mapping[str, Domain]) -> tuple[str, str]:
+    """The nearest choice that decides whether a value is asked for, and with which of its values; empty for none."""
+    parts = path.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        owner = ".".join(parts[: end - 1])
+        if owner in domains and parts[end - 1] in map(str, domains[owner].values()):
+            return owner, parts[end - 1]
+    return "", ""
 
 
 def load_space(name: str) -> Space:
@@ -295,49 +314,3 @@ def list_references() -> Iterator[Path]:
 def list_spaces() -> Iterator[Path]:
     """The files of the shipped spaces."""
     return shipped("search_spaces")
-
-
-class _Reading:
-    """Turns the tree into concrete values, asking `choose` for each open one."""
-
-    def __init__(self, document: Document, choose: Chooser) -> None:
-        self.document, self.choose = document, choose
-
-    def value(self, path: Path_, value: Any) -> Any:
-        domain = domain_of(self.document, path, value)
-        if domain is None:
-            return value
-        name = path_text(path)
-        chosen = self.choose(name, domain)
-        try:
-            return domain.option(chosen)
-        except (ValueError, TypeError) as error:
-            raise NetworkError(name, str(error)) from None
-
-    def mapping(self, path: Path_, values: dict[str, Any]) -> dict[str, Any]:
-        return {key: self.value((*path, key), value) for key, value in values.items()}
-
-    def model(self, path: Path_, values: dict[str, Any], model: type[Any]) -> Any:
-        return self.check(model, path, self.mapping(path, values), values)
-
-    def check(self, model: type[Any], path: Path_, chosen: dict[str, Any], given: dict[str, Any]) -> Any:
-        """The chosen values as a model. Open ones that do not go together describe no network; fixed ones are wrong."""
-        try:
-            return self.document.check(model, chosen, path)
-        except FileError as error:
-            if chosen == given:
-                raise
-            raise NetworkError(path_text(path), error.problem) from None
-
-    def stage(self, path: Path_, stage: dict[str, Any], width: float, divisor: int) -> Iterator[Block]:
-        family = self.value((*path, "block"), stage["block"])
-        name, own = (family, {}) if isinstance(family, str) else next(iter(family.items()))
-        repeats = self.value((*path, "repeats"), stage.get("repeats", 1))
-        scaled = self.value((*path, "scaled"), stage.get("scaled", True))
-        values = {key: value for key, value in stage.items() if key not in STAGE_KEYS and key not in (own or {})}
-        chosen = self.mapping(path, values) | self.mapping((*path, "block", name), own or {})
-        block = self.check(BLOCKS[name], path, chosen, {**values, **(own or {})})
-        if scaled:
-            block = block.scaled(width, divisor, None if scaled is True else scaled)
-        for repeat in range(repeats):
-            yield block if repeat == 0 else block.replaced(stride=1)

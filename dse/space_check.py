@@ -113,7 +113,7 @@ class Checker:
             self.document.mapping(path, shared, (*STAGE_KEYS, *BLOCKS[name].model_fields))
             own_place = (*path, "block", name)
             known = tuple(key for key in shared if key not in own)
-            self.lines(own_place, place, name)
+            self.document.renamed((*place, name), own_place)
             self.model(own_place, own, BLOCKS[name])
             missing = [k for k, f in BLOCKS[name].model_fields.items() if f.is_required() and k not in (*known, *own)]
             if missing:
@@ -130,13 +130,6 @@ class Checker:
         raise self.document.error(
             place, f"came {show(scaled)}, expected true, false or a list of: {', '.join(fields) or 'nothing'}"
         )
-
-    def lines(self, to: Path_, place: Path_, name: str) -> None:
-        """Gives values of a chosen family the lines at which they stand below the choice."""
-        old = (*place, name)
-        for known, line in list(self.document.lines.items()):
-            if known[: len(old)] == old:
-                self.document.lines[(*to, *known[len(old) :])] = line
 
     def family(self, place: Path_, family: Any) -> tuple[str, dict[str, Any]]:
         name, own = next(iter(family.items())) if isinstance(family, dict) and len(family) == 1 else (family, None)

@@ -66,6 +66,12 @@ class Document:
                 raise self.error((*path, key), unknown_key(key, names))
         return value
 
+    def renamed(self, old: Path_, new: Path_) -> None:
+        """Gives the values below one path their lines at another one too."""
+        for known, line in list(self.lines.items()):
+            if known[: len(old)] == old:
+                self.lines[(*new, *known[len(old) :])] = line
+
     def check(self, model: type[ModelT], value: Any, path: Path_ = ()) -> ModelT:
         """`value` as a checked `model`. Raises FileError at the first thing that is wrong."""
         try:

@@ -1,6 +1,6 @@
 """Tasks: what is to be learnt, what is wanted of a network, and the training recipe.
 
-A task names a data set (`cifar10`, `cifar100`) or a folder of images; its `objectives` are what the search
+A task names a data set (`cifar10`, `cifar100`, `vww`) or a folder of images; its `objectives` are what the search
 trades against each other; `accuracy` says which accuracy that is.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -35,9 +35,12 @@ class Task(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     task: str
     about: str = ""
-    dataset: Literal["cifar10", "cifar100", "folder"]  # folder: train/<class>/* and test/<class>/*, given by --data
-    image_size: Annotated[int, Field(ge=8, le=512)] | None = None  # None: the size of the images
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the training images held out
+    # folder: train/<class>/*, test/<class>/* and perhaps val/<class>/*, given by --data; vww: such a folder, made by
+    # `dse data get vww` or given by --data
+    dataset: Literal["cifar10", "cifar100", "vww", "folder"]
+    image_size: Annotated[int, Field(ge=8, le=512)] | None = None  # None: the size of the images, but at most
+    largest_size: Annotated[int, Field(ge=8, le=512)] = 96
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the training images, where there is no val/
     accuracy: Literal["int8", "float"] = "int8"  # measured on the validation images
     objectives: Annotated[list[Measure], Field(min_length=1)] = ["accuracy", "params", "macs", "arena_bytes"]
     training: Training = Training()
@@ -47,6 +50,13 @@ class Task(BaseModel):
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError(f"objectives: came {self.objectives}, expected every objective once")
         return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data. Settings that came later are left out at their defaults: the settings of old runs stay."""
+        values = self.model_dump(mode="json") | {"training": self.training.to_dict()}
+        if self.largest_size == type(self).model_fields["largest_size"].default:
+            del values["largest_size"]
+        return values
 
 
 def load_task(name: str) -> Task:

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from dse.datasets import Images, to_float
 from dse.errors import TornCheckpointError, TrialError
+from dse.images import Images, to_float
 from dse.training import Training
 
 CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion at other sizes
@@ -29,6 +29,7 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, data: Images, training: Training, seed: int) -> None:
         super().__init__()
         self.data, self.training, self.seed = data, training, seed
+        self.weights = class_weights(data.labels) if training.class_weight == "balanced" else None
         self.start(0)
 
     def start(self, epoch: int) -> None:
@@ -39,11 +40,20 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.data) // self.training.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        """Images, class numbers and, where classes are weighted, the weight of each image."""
         size = self.training.batch_size
         chosen = self.order[index * size : (index + 1) * size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        return to_float(augment(self.data.images[chosen], self.training.augment, rng)), self.data.labels[chosen]
+        images = to_float(augment(self.data.images[chosen], self.training.augment, rng))
+        labels = self.data.labels[chosen]
+        return (images, labels) if self.weights is None else (images, labels, self.weights[labels])
+
+
+def class_weights(labels: np.ndarray) -> np.ndarray:
+    """A weight for every class, (classes,) float32: all classes together weigh the same, images 1 in the mean."""
+    counts = np.bincount(labels)
+    return np.asarray(len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), np.float32)
 
 
 def augment(images: np.ndarray, how: str, rng: np.random.Generator) -> np.ndarray:

@@ -33,10 +33,12 @@ class Training(BaseModel):
     # and its first gradients stay small (Goyal et al. 2017, section 5.1, who take 0).
     residual_gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
     augment: Literal["none", "flip", "flip_crop"] = "flip_crop"
+    # balanced: an image counts the more the rarer its class is, so that all classes together count the same
+    class_weight: Literal["none", "balanced"] = "none"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data. Settings that came later are left out at their defaults: ids and settings of old runs stay."""
-        later = {"residual_gamma"}
+        later = {"residual_gamma", "class_weight"}
         values = self.model_dump()
         return {name: value for name, value in values.items() if name not in later or value != _default(name)}
 

@@ -17,8 +17,9 @@ from dse.build import hard_sigmoid, mish
 from dse.convert import as_converted, calibration_set
 from dse.cost.graph import OperatorGraph
 from dse.cost.memory import greedy_offsets, head_of, lifetimes
-from dse.datasets import load_data, to_float
+from dse.datasets import load_data
 from dse.errors import ExportError
+from dse.images import to_float
 from dse.quiet import quiet_tensorflow
 from dse.rewrite import for_device
 from dse.runtimes import end_scales, run_litert, run_tflm

@@ -19,7 +19,8 @@ from dse.candidate import Candidate
 from dse.convert import calibration_set, for_conversion, to_int8
 from dse.cost import estimate
 from dse.cost.graph import OperatorGraph
-from dse.datasets import Data, to_float
+from dse.datasets import Data
+from dse.images import to_float
 from dse.network import Activate
 from dse.runtimes import TflmResult, end_scales, run_litert, run_tflm
 from dse.tflite_file import INTEGER_TYPES, MAX_AXES, TFLM_INT8, check_deployable, read_tflite

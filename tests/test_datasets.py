@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from dse import datasets, download
-from dse.datasets import CIFAR, Data, Images, load_data, read_cifar, read_sample, split_off, write_cifar
+from dse.datasets import CIFAR, Data, load_data, read_cifar, read_sample, split_off, write_cifar
 from dse.errors import DataError, UnknownNameError
+from dse.images import Images, as_input
 from dse.tasks import Task, load_task
 
 CIFAR10 = CIFAR["cifar10"]
@@ -119,6 +120,54 @@ def test_a_folder_of_images_is_a_task(tmp_path: Path) -> None:
     assert (len(data.train), len(data.validation), len(data.test)) == (10, 2, 6)
     small = load_data(task.model_copy(update={"image_size": 24}), str(folder))
     assert small.image_shape == (24, 24, 3)
+
+
+def test_a_folder_may_have_validation_images(tmp_path: Path) -> None:
+    folder = make_folders(tmp_path / "pets")
+    task = load_task(str(folder))
+    before = load_data(task, str(folder))
+    for index, name in enumerate(("cat", "dog", "dog")):
+        target = folder / "val" / name / f"v{index}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 40), (index, 0, 0)).save(target)
+    data = load_data(task, str(folder))
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 3, 6)
+    assert {(int(i[0, 0, 0]), int(k)) for i, k in zip(data.validation.images, data.validation.labels, strict=True)} == {
+        *((0, 0), (1, 1), (2, 1))
+    }
+    assert data.digest != before.digest
+
+
+def test_test_images_of_a_folder_have_names_and_a_mixed_order(tmp_path: Path) -> None:
+    folder = make_folders(tmp_path / "pets")
+    data = load_data(load_task(str(folder)), str(folder))
+    assert sorted(data.test_files) == [*(f"cat/{i}.png" for i in (1, 3, 5)), *(f"dog/{i}.png" for i in (0, 2, 4))]
+    assert [name.startswith("dog/") for name in data.test_files] == [bool(label) for label in data.test.labels]
+    assert list(data.test_files) != sorted(data.test_files)
+
+
+def test_grey_is_that_of_pillow_and_sizes_are_those_asked_for(sample_data: Data) -> None:
+    some = sample_data.test.first(20)
+    grey = as_input(some, (32, 32, 1)).images
+    wanted = np.stack([np.asarray(Image.fromarray(image).convert("L")) for image in some.images])
+    assert np.array_equal(grey[..., 0], wanted)
+    assert as_input(some, (48, 48, 1)).images.shape == (20, 48, 48, 1)
+    assert as_input(some, (32, 32, 3)).images is some.images
+
+
+def test_the_person_task_says_where_its_images_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DSE_DATA", str(tmp_path))
+    task = load_task("vww")
+    with pytest.raises(DataError, match=r"no vww in .*dse data get vww --coco DIR"):
+        load_data(task)
+    folder = make_folders(tmp_path / "vww", (300, 300))
+    assert load_data(task).image_shape == (224, 224, 3)
+    assert load_data(task, str(folder)).digest == load_data(task).digest
+
+
+def test_settings_of_tasks_that_came_later_leave_old_runs_alone() -> None:
+    assert "largest_size" not in load_task("cifar10").to_dict()
+    assert Task.model_validate(load_task("vww").to_dict()) == load_task("vww")
 
 
 def test_large_images_are_resized_unless_the_task_says_otherwise(tmp_path: Path) -> None:

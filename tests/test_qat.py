@@ -19,10 +19,11 @@ from dse.candidate import Candidate
 from dse.convert import calibration_set, for_conversion, to_int8
 from dse.cost import estimate
 from dse.cost.lowering import lower
-from dse.datasets import Data, Images, to_float
+from dse.datasets import Data
 from dse.fake_quant import LearnedRange, fake_quantize, nudged
+from dse.images import Images, as_input, to_float
 from dse.network import LAYER_KINDS, Activate, BatchNorm, Conv2D
-from dse.pipeline import at_size, predict
+from dse.pipeline import predict
 from dse.qat import (
     QAT_BUILDERS,
     QatBuilder,
@@ -74,15 +75,15 @@ def output_scale(content: bytes) -> tuple[float, int]:
 def compare(candidate: Candidate, data: Data) -> Agreement:
     """Checks everything about the file of a candidate but its arena."""
     keras.backend.clear_session()
-    size = candidate.input_shape[0]
+    shape = candidate.input_shape
     trained = with_plausible_weights(build_model(candidate.network))
-    model = rounding_model(candidate, trained, calibration_set(at_size(data.train.first(50), size)))
+    model = rounding_model(candidate, trained, calibration_set(as_input(data.train.first(50), shape)))
     converted = as_converted_qat(candidate, model)
     assert described(read_tflite(converted)) == described(lower(candidate.network)), candidate.to_json()
     content = for_device(converted)
     file = check_deployable(content)
     assert file.counts() == estimate(candidate.network).operators
-    images = at_size(data.test.first(IMAGES), size).images
+    images = as_input(data.test.first(IMAGES), shape).images
     scale, zero_point = output_scale(content)
     litert = (run_litert(content, images, reference=True).astype(np.float32) - zero_point) * scale
     rounding = np.asarray(model(to_float(images), training=False))

@@ -10,12 +10,16 @@ import optuna
 import pytest
 
 from dse import database, run, workers
+from dse.bundle import read_bundle
+from dse.bundle_check import check_bundle
+from dse.cli.export_command import export_records
 from dse.cost import Budgets, estimate, load_board
 from dse.datasets import load_data
 from dse.errors import NothingFitsError, RunError
 from dse.explorers import make_explorer
 from dse.feasible import find_nearest
 from dse.files import locked
+from dse.quiet import quiet_tensorflow
 from dse.record import TrialRecord
 from dse.run import Settings, _description, search
 from dse.run_folder import load_summary, model_folder, read_run, run_boards
@@ -23,6 +27,7 @@ from dse.space import Defaults, parse_space
 from dse.study import Study
 from dse.summary import on_board
 from dse.tasks import load_task
+from tests.test_datasets import make_folders
 
 TINY = """
 space: tiny
@@ -92,6 +97,26 @@ def test_a_search_leaves_a_run(explorer: str, tmp_path: Path) -> None:
 def optuna_reads(folder: Path) -> optuna.Study:
     """The study as Optuna's own tools find it."""
     return optuna.load_study(study_name="dse", storage=database.Place.in_folder(folder).url)
+
+
+def test_a_run_on_a_folder_writes_down_what_is_scored(tmp_path: Path) -> None:
+    folder = make_folders(tmp_path / "pets")
+    space = parse_space(TINY + "resolution: {choice: [24, 48]}\ncolor: {choice: [rgb, grey]}\n", "tiny.yaml")
+    task = load_task("vww").model_copy(update={"accuracy": "int8"})
+    watcher = Watcher()
+    summary = search(settings(tmp_path / "run", space=space, task=task, data=str(folder), trials=3), watcher)
+    assert summary.count("complete") == 3
+    assert watcher.notes[0] == "the images are 40x40: for a resolution above that, up to 48, they are enlarged"
+    scored = (tmp_path / "run" / "test-files.txt").read_text().splitlines()
+    assert sorted(scored) == [*(f"cat/{i}.png" for i in (1, 3, 5)), *(f"dog/{i}.png" for i in (0, 2, 4))]
+    shapes = {record.candidate.input_shape for record in summary.records if record.candidate}
+    grey = next(r for r in summary.records if r.candidate and r.candidate.input_shape[2] == 1)
+    assert len(shapes) > 1
+    assert grey.params["color"] == "grey"
+    quiet_tensorflow()
+    exported = export_records(tmp_path / "run", [grey], (), str(folder), None, None)[0]
+    assert exported.report["input_shape"] == list(grey.candidate.input_shape)  # type: ignore[union-attr]
+    assert check_bundle(read_bundle(exported.folder), load_data(task, str(folder)), print) == []
 
 
 def test_optuna_reads_what_a_search_wrote(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from dse.blocks import BLOCKS
 from dse.domains import Choice, FloatRange, IntRange
 from dse.errors import DseError, FileError, NetworkError, UnknownNameError
+from dse.network import Conv2D
+from dse.references import load_reference
 from dse.space import Defaults, Space, list_spaces, load_space, parse_space
 
 SMALL = """
@@ -163,6 +165,77 @@ def test_training_settings_can_vary() -> None:
 )  # fmt: skip
 def test_mistakes_have_an_address(text: str, expected: str) -> None:
     assert expected in error_of(text)
+
+
+TWO_BODIES = """
+space: two
+resolution: {choice: [32, 48]}
+color: {choice: [rgb, grey]}
+backbone:
+  choice:
+    - wide: {width: {choice: [1.0, 2.0]}, stages: [{block: bneck, channels: 16, expansion: {choice: [2, 3, 4]}}]}
+    - plain:
+        stages:
+          - {block: {choice: [conv: {kernel: {choice: [1, 3]}}, separable]}, channels: {choice: [8, 16]}}
+        head: {channels: 32}
+"""
+
+
+def test_a_choice_of_whole_networks() -> None:
+    space = parse_space(TWO_BODIES, "two.yaml")
+    assert list(space.domains) == [
+        *("resolution", "color", "backbone", "backbone.wide.width", "backbone.wide.stages[0].expansion"),
+        *("backbone.plain.stages[0].block", "backbone.plain.stages[0].block.conv.kernel"),
+        "backbone.plain.stages[0].channels",
+    ]
+    # Two sizes, two colours, and: six wide ones, or two channels of two kernels or one separable.
+    assert space.size() == 2 * 2 * (2 * 3 + 2 * (2 + 1))
+    asked = {"resolution": 48, "color": "grey", "backbone": "plain", "backbone.plain.stages[0].block": "separable"}
+    candidate = space.from_assignment(asked | {"backbone.plain.stages[0].channels": 8})
+    assert candidate.input_shape == (48, 48, 1)
+    assert [block.kind for block in candidate.blocks] == ["separable"]
+    fixed = space.at(backbone="wide", **{"backbone.wide.width": 2.0, "resolution": 32, "color": "rgb"})
+    assert list(fixed.domains) == ["backbone.wide.stages[0].expansion"]
+    assert space.at(**{"backbone.wide.width": 1.0}).size() == 2 * 2 * (3 + 6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("color: {choice: [rgb, grey]}", "color: sepia", "t.yaml:4: color: came 'sepia', expected rgb or grey"),
+        ("space: two", "space: two\nwidth: 0.5", "t.yaml:3: width: came beside 'backbone', expected 'width' inside"),
+        ("block: bneck", "block: bnek", "t.yaml:7: backbone.wide.stages[0].block: unknown block 'bnek', did you mean"),
+        ("{channels: 32}", "{chanels: 32}", "t.yaml:11: backbone.plain.head.chanels: unknown key 'chanels', did you"),
+        (
+            "    - plain:\n",
+            "    - plain:\n        stem: 3\n",
+            "t.yaml:9: backbone.plain.stem: came 3, expected a mapping",
+        ),
+        ("    - wide: {", "    - wide: {stages: [], b: {", "not valid YAML"),
+        ("    - plain:\n", "    - pla-in:\n", "t.yaml:8: backbone.choice[1]: came {'pla-in'"),
+    ],
+)
+def test_mistakes_inside_a_backbone_have_an_address(old: str, new: str, expected: str) -> None:
+    with pytest.raises(FileError) as error:
+        parse_space(TWO_BODIES.replace(old, new), "t.yaml")
+    assert expected in str(error.value)
+
+
+def test_vww_has_the_mobilenet_v2_and_the_small_networks_of_the_literature() -> None:
+    space = load_space("vww")
+    defaults = Defaults(classes=1)
+    for width in (0.35, 1.0):
+        values = {"resolution": 96, "color": "rgb", "backbone": "mobilenet_v2", "training.learning_rate": 1e-3}
+        found = space.from_assignment(values | {"backbone.mobilenet_v2.width": width}, defaults)
+        published = load_reference("mobilenet_v2_vww").candidate(width=width)
+        assert found.architecture == published.architecture
+    for layers in (3, 4, 5):
+        small = space.at(backbone=f"cnn_{layers}", **{f"backbone.cnn_{layers}.width": 1.0, "resolution": 96})
+        candidate = small.sample(np.random.default_rng(0), defaults)[1]
+        published = load_reference(f"simple_cnn_{layers - 2}").candidate()
+        kernels = [layer for layer in candidate.network if isinstance(layer, Conv2D)]
+        wanted = [layer for layer in published.network if isinstance(layer, Conv2D)]
+        assert [layer.shape for layer in kernels] == [layer.shape for layer in wanted]
 
 
 def test_an_unknown_space_names_the_nearest() -> None:

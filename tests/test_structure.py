@@ -16,14 +16,26 @@ PACKAGE = Path(__file__).parent.parent / "dse"
 LAYERS = [
     {
         *("errors", "units", "domains", "explorer_names", "files", "statistics", "quiet", "loopback"),
-        *("strict_yaml", "resources", "network", "training", "blocks", "candidate", "space", "tasks", "cost"),
+        *("strict_yaml", "resources", "network", "training", "blocks", "candidate", "body", "space", "tasks", "cost"),
         *("pareto", "record", "proxy", "feasible", "summary", "choices", "screening", "screen_report", "references"),
         *("published", "quantities", "literature", "network_table", "grid", "checkpoint"),
         "reference_points",
         *("space_check", "flatbuffer", "tflite_file", "firmware"),
     },
     {
-        *("datasets", "download", "build", "train", "convert", "rewrite", "keras_file", "fake_quant", "qat"),
+        *(
+            "images",
+            "image_folder",
+            "datasets",
+            "download",
+            "build",
+            "train",
+            "convert",
+            "rewrite",
+            "keras_file",
+            "fake_quant",
+            "qat",
+        ),
         *("runtimes", "tflm_child", "pipeline", "layer_noise"),
     },
     {

@@ -11,8 +11,9 @@ from dse.build import build_model
 from dse.candidate import Candidate
 from dse.datasets import Data
 from dse.errors import TrialError
+from dse.images import Images
 from dse.pipeline import run_trial
-from dse.train import Batches, augment, make_optimizer, train
+from dse.train import Batches, augment, class_weights, make_optimizer, train
 from dse.training import Training
 from tests.conftest import family_space, only_candidate
 
@@ -170,6 +171,19 @@ def test_pipeline_scores_float_and_int8(sample_data: Data) -> None:
     assert abs(result.accuracy_int8 - result.accuracy_float) < 0.2
     assert result.weights[:4] == b"\x89HDF"
     assert run_trial(candidate, sample_data, accuracy="float", seed=0).accuracy_int8 is None
+
+
+def test_rare_classes_weigh_more(sample_data: Data) -> None:
+    assert class_weights(np.array([0, 0, 0, 2])).tolist() == pytest.approx([4 / 6, 2, 2])
+    even = Batches(sample_data.train, Training(class_weight="balanced"), seed=1)
+    assert len(even[0]) == 3
+    np.testing.assert_allclose(even[0][2], 1)  # as many of each class
+    odd = Images(sample_data.train.images[:50], (np.arange(50) < 10).astype(np.int64))
+    _, labels, weights = Batches(odd, Training(class_weight="balanced", batch_size=50), seed=1)[0]
+    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum())
+    model = build_model(only_candidate(family_space("conv")).network)
+    history = train(model, odd, Training(epochs=1, class_weight="balanced"), seed=0)
+    assert np.isfinite(history["loss"][0])
 
 
 def test_the_rate_of_a_step_schedule() -> None:
