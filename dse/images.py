@@ -38,12 +38,14 @@ def as_input(images: Images, shape: Shape) -> Images:
 
 
 def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """Images at another resolution, (count, size, size, 3) uint8; the same images when they have it."""
+    """Images at another resolution, (count, size, size, channels) uint8; the same images when they have it."""
     if images.shape[1] == size and images.shape[2] == size:
         return images
     from PIL import Image
 
-    return np.stack([np.asarray(Image.fromarray(image).resize((size, size))) for image in images])
+    planes = images[..., 0] if images.shape[3] == 1 else images  # Pillow has grey images without a channel axis
+    resized = np.stack([np.asarray(Image.fromarray(image).resize((size, size))) for image in planes])
+    return resized.reshape(len(images), size, size, images.shape[3])
 
 
 def to_grey(images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A `.keras` file as the int8 TFLite file that it would be deployed as, for its cost. Its accuracy is not looked at."""
+"""A `.keras` file as a model, and as the int8 TFLite file that it would be deployed as, for its cost."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ MAX_BYTES = 512 << 20
 CALIBRATION_IMAGES = 4
 
 
-def int8_of_keras(path: Path) -> bytes:
-    """The int8 file of a saved Keras model of one input. Raises FileError, ExportError.
+def load_keras(path: Path) -> keras.Model:
+    """A saved Keras model of one input of fixed size and one output. Raises FileError.
 
-    Activation ranges are those of random images: they decide how well the file computes, and nothing of what it costs.
     Code inside the file (a Lambda layer) is refused.
     """
-    quiet_tensorflow()
     try:
         if not zipfile.is_zipfile(path):
             raise FileError(str(path), None, "", "not a Keras model: it is no zip archive")
@@ -38,9 +36,20 @@ def int8_of_keras(path: Path) -> bytes:
     shapes = [tensor.shape for tensor in model.inputs]
     if len(shapes) != 1 or len(model.outputs) != 1 or None in shapes[0][1:]:
         raise FileError(str(path), None, "", f"inputs {shapes}, expected one of fixed size, and one output")
-    image = keras.Input(shapes[0][1:], batch_size=1)
+    return model
+
+
+def int8_of_keras(path: Path) -> bytes:
+    """The int8 file of a saved Keras model. Raises FileError, ExportError.
+
+    Activation ranges are those of random images: they decide how well the file computes, and nothing of what it costs.
+    """
+    quiet_tensorflow()
+    model = load_keras(path)
+    shape = model.inputs[0].shape[1:]
+    image = keras.Input(shape, batch_size=1)
     fixed = keras.Model(image, model(image))  # without a batch of one, the converter computes shapes in the graph
-    noise = np.random.default_rng(0).random((CALIBRATION_IMAGES, *shapes[0][1:])).astype(np.float32)
+    noise = np.random.default_rng(0).random((CALIBRATION_IMAGES, *shape)).astype(np.float32)
     try:
         return to_int8(fixed, noise)
     except ExportError as error:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -19,10 +21,12 @@ from dse.convert import calibration_set, for_conversion, to_int8
 from dse.datasets import Data
 from dse.errors import ExportError, TornCheckpointError, TrialError
 from dse.images import Images, as_input, to_float
+from dse.recipe import train_candidate
 from dse.record import TrialResult
 from dse.runtimes import run_litert
 from dse.tflite_file import check_deployable
-from dse.train import Check, EpochReport, train
+from dse.train import Check, EpochReport
+from dse.weight_source import WeightSource
 
 PREDICT_BATCH = 256
 
@@ -33,25 +37,27 @@ def run_trial(
     *,
     accuracy: str,
     seed: int,
+    sources: Mapping[str, WeightSource] = MappingProxyType({}),
     checkpoint: Path | None = None,
     report: EpochReport | None = None,
     check: Check | None = None,
 ) -> TrialResult:
-    """Trains and scores one candidate on the validation images. Raises TrialError."""
+    """Trains and scores one candidate on the validation images. Raises TrialError.
+
+    `sources` has the trained networks that its training settings name.
+    """
     started = time.monotonic()
     training, validation = (as_input(part, candidate.input_shape) for part in (data.train, data.validation))
     try:
         keras.backend.clear_session()
 
         def trained() -> tuple[keras.Model, dict[str, list[float]]]:
-            settings = candidate.training
-            model = build_model(candidate.network, seed=seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
-            return model, train(
-                model,
+            return train_candidate(
+                candidate,
                 training,
-                settings,
+                validation,
                 seed=seed,
-                validation=validation,
+                sources=sources,
                 checkpoint=checkpoint,
                 report=report,
                 check=check,

@@ -33,6 +33,7 @@ from dse.space import Defaults, Space
 from dse.study import Study
 from dse.summary import Summary, cost_values
 from dse.tasks import Task
+from dse.weight_source import WeightSource, read_sources
 from dse.workers import Event, InlinePool, Job, Pool, Setting
 
 PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
@@ -85,19 +86,28 @@ def search(settings: Settings, face: Face) -> Summary:
     """Runs or continues a search until `trials` are trained or the time is over. Raises RunError, DataError."""
     data = load_data(settings.task, settings.data)
     defaults = settings.training_defaults(data)
+    sources = read_sources(settings.space.sources(defaults))
     nearest = find_nearest(settings.space, settings.budgets, defaults, settings.seed)
     if nearest.excess > 0:
         raise NothingFitsError(nothing_fits(settings, nearest))
     with locked(settings.folder):
-        place = settle(settings.folder, _description(settings, data), settings.data, settings.storage)
+        place = settle(settings.folder, _description(settings, data, sources), settings.data, settings.storage)
         if data.test_files:
             write_atomic(settings.folder / TEST_FILES, "\n".join(data.test_files) + "\n")
-        return _Loop(settings, data, defaults, face, place).run(nearest)
+        return _Loop(settings, data, sources, defaults, face, place).run(nearest)
 
 
 class _Loop:
-    def __init__(self, settings: Settings, data: Data, defaults: Defaults, face: Face, place: Place) -> None:
-        self.settings, self.data, self.defaults, self.face = settings, data, defaults, face
+    def __init__(
+        self,
+        settings: Settings,
+        data: Data,
+        sources: dict[str, WeightSource],
+        defaults: Defaults,
+        face: Face,
+        place: Place,
+    ) -> None:
+        self.settings, self.data, self.sources, self.defaults, self.face = settings, data, sources, defaults, face
         # With few trials a small generation, so that the explorer learns from the first ones.
         population = max(6, min(32, settings.trials // 4))
         self.study = Study(place, list(settings.task.objectives), population)
@@ -148,7 +158,7 @@ class _Loop:
     def _pool(self) -> Pool:
         asked = self.settings
         limits = (asked.trial_timeout, asked.worker_memory)
-        setting = Setting(self.data, asked.task.accuracy, asked.seed, asked.threads, *limits)
+        setting = Setting(self.data, asked.task.accuracy, asked.seed, asked.threads, *limits, self.sources)
         if asked.workers == 0:
             return InlinePool(setting, self._handle)
         return RayPool(setting, asked.workers, asked.ray_address)
@@ -227,7 +237,7 @@ class _Loop:
             case "epoch":
                 candidate = self.running[event.number].candidate
                 assert candidate is not None
-                self.face.epoch(event.number, event.epoch, candidate.training.epochs, event.metrics)
+                self.face.epoch(event.number, event.epoch, candidate.training.all_epochs, event.metrics)
             case "retried":
                 self.face.note(f"trial {event.number}: {event.reason}")
             case "failed":
@@ -307,7 +317,7 @@ def _explorers_text(shares: Mapping[str, float]) -> str:
     return ", ".join(name if even else f"{name}={share:g}" for name, share in shares.items())
 
 
-def _description(settings: Settings, data: Data) -> dict[str, Any]:
+def _description(settings: Settings, data: Data, sources: Mapping[str, WeightSource]) -> dict[str, Any]:
     """Everything that a run is made of. Under `settings` stands what may not change when it goes on."""
     return {
         "settings": {
@@ -321,7 +331,9 @@ def _description(settings: Settings, data: Data) -> dict[str, Any]:
             "seed": settings.seed,
             "data_sha256": data.digest,
         }
-        | ({"screen": settings.screen} if settings.screen > 1 else {}),  # earlier runs do not have it
+        # Earlier runs do not have these.
+        | ({"screen": settings.screen} if settings.screen > 1 else {})
+        | ({"sources": {name: source.digest for name, source in sources.items()}} if sources else {}),
         "data": {
             "source": data.source,
             "classes": list(data.classes),

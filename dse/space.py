@@ -159,6 +159,15 @@ class Space:
         domain = self.domains.get("resolution")
         return [int(size) for size in (domain.values() if domain else [self.tree["resolution"]])]
 
+    def sources(self, defaults: Defaults = Defaults()) -> list[str]:
+        """The trained networks that its candidates may begin with or learn from, by name."""
+        found: list[str] = []
+        for key in ("pretrained", "teacher"):
+            given = self.tree.get("training", {}).get(key, getattr(defaults.training, key))
+            domain = self.domains.get(f"training.{key}")
+            found += [str(name) for name in (domain.values() if domain else [given]) if name]
+        return found
+
     def backbone(self, choose: Chooser) -> str:
         """The name of the body; empty for the only one of a space without a choice of them."""
         if "" in self.bodies:

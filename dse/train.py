@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from dse.distill import Teacher, accuracy, distilled
 from dse.errors import TornCheckpointError, TrialError
 from dse.images import Images, to_float
 from dse.training import Training
@@ -26,9 +27,9 @@ Check = Callable[[int], None]  # hears after every batch how many epochs are don
 class Batches(keras.utils.PyDataset):
     """Augmented batches in an order that depends on the seed and the epoch alone."""
 
-    def __init__(self, data: Images, training: Training, seed: int) -> None:
+    def __init__(self, data: Images, training: Training, seed: int, teacher: Teacher | None = None) -> None:
         super().__init__()
-        self.data, self.training, self.seed = data, training, seed
+        self.data, self.training, self.seed, self.teacher = data, training, seed, teacher
         self.weights = class_weights(data.labels) if training.class_weight == "balanced" else None
         self.start(0)
 
@@ -41,13 +42,15 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.data) // self.training.batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        """Images, class numbers and, where classes are weighted, the weight of each image."""
+        """Images, class numbers or a teacher's targets, and the weight of each image where classes have one."""
         size = self.training.batch_size
         chosen = self.order[index * size : (index + 1) * size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        images = to_float(augment(self.data.images[chosen], self.training.augment, rng))
+        images = augment(self.data.images[chosen], self.training.augment, rng)
         labels = self.data.labels[chosen]
-        return (images, labels) if self.weights is None else (images, labels, self.weights[labels])
+        targets = self.teacher.targets(images, labels) if self.teacher else labels
+        batch = to_float(images), targets
+        return batch if self.weights is None else (*batch, self.weights[labels])
 
 
 def class_weights(labels: np.ndarray) -> np.ndarray:
@@ -125,19 +128,23 @@ def train(
     checkpoint: Path | None = None,
     report: EpochReport | None = None,
     check: Check | None = None,
+    teacher: Teacher | None = None,
+    patience: int | None = None,
 ) -> dict[str, list[float]]:
     """Trains `model` in place; returns loss and accuracy of the epochs that it ran.
 
-    Raises TrialError when the loss breaks.
+    Raises TrialError when the loss breaks. With `patience` it ends when the validation loss has not become less for so
+    many epochs, and the weights are those of the least.
     `checkpoint` is a folder: a training that was killed goes on from its last epoch. Raises TornCheckpointError when
     what lies there cannot be read.
     """
     keras.utils.set_random_seed(seed)
-    batches = Batches(data, training, seed)
+    batches = Batches(data, training, seed, teacher)
+    loss = _loss(training, model.output_shape[-1])
     model.compile(
         optimizer=make_optimizer(training, training.epochs * len(batches)),
-        loss=_loss(training, model.output_shape[-1]),
-        metrics=["accuracy"],
+        loss=distilled(loss, training) if teacher else loss,
+        metrics=[accuracy if teacher else "accuracy"],
         jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
     )
     watch = _Watch(batches, report, check)
@@ -146,10 +153,16 @@ def train(
         checkpoint.mkdir(parents=True, exist_ok=True)
         # Kept until the trial is recorded: a kill after the last epoch must not cost all of them.
         callbacks.append(_Checkpoint(str(checkpoint), delete_checkpoint=False))
+    if patience is not None:
+        callbacks.append(keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True))
+    held_out = None
+    if validation:
+        targets = teacher.targets(validation.images, validation.labels) if teacher else validation.labels
+        held_out = to_float(validation.images), targets
     history = model.fit(
         batches,
         epochs=training.epochs,
-        validation_data=(to_float(validation.images), validation.labels) if validation else None,
+        validation_data=held_out,
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
@@ -173,8 +186,14 @@ class _Checkpoint(keras.callbacks.BackupAndRestore):
 
 
 def _loss(training: Training, classes: int) -> Any:
-    plain = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    if not training.label_smoothing:
-        return plain
-    smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=training.label_smoothing)
-    return lambda labels, logits: smooth(keras.ops.one_hot(keras.ops.cast(labels, "int32"), classes), logits)
+    """The loss on class numbers, one value for each image."""
+
+    def loss(labels: Any, logits: Any) -> Any:
+        if not training.label_smoothing:
+            return keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+        hot = keras.ops.one_hot(keras.ops.cast(labels, "int32"), classes)
+        return keras.losses.categorical_crossentropy(
+            hot, logits, from_logits=True, label_smoothing=training.label_smoothing
+        )
+
+    return loss

@@ -36,12 +36,45 @@ class Training(BaseModel):
     # balanced: an image counts the more the rarer its class is, so that all classes together count the same
     class_weight: Literal["none", "balanced"] = "none"
 
+    # -- from weights that are there already: a .keras file, the folder of a trained candidate, or `imagenet`
+
+    pretrained: Annotated[str, Field(max_length=4096)] = ""
+    # What is new is trained alone, until the validation loss has not become less for so many epochs, and then all of it
+    # for `epochs` at a share of the learning rate.
+    head_epochs: Annotated[int, Field(ge=0, le=10_000)] = 10
+    head_patience: Annotated[int, Field(ge=1, le=1_000)] = 3
+    fine_tuning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the learning rate
+
+    # -- from another network (Hinton et al. 2015), given as for `pretrained`
+
+    teacher: Annotated[str, Field(max_length=4096)] = ""
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.7  # of the loss, against that of the labels
+    temperature: Annotated[float, Field(gt=0, le=100)] = 4.0
+
+    @property
+    def all_epochs(self) -> int:
+        """The most epochs that it takes."""
+        return self.epochs + (self.head_epochs if self.pretrained else 0)
+
+    @property
+    def sources(self) -> list[str]:
+        """The trained networks that it needs."""
+        return [name for name in (self.pretrained, self.teacher) if name]
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain data. Settings that came later are left out at their defaults: ids and settings of old runs stay."""
-        later = {"residual_gamma", "class_weight"}
+        """Plain data. Settings that came later are left out at their defaults, and so are those without effect: ids and
+        settings of old runs stay."""
         values = self.model_dump()
-        return {name: value for name, value in values.items() if name not in later or value != _default(name)}
+        for name in LATER:
+            needs = NEEDS.get(name)
+            if values[name] == Training.model_fields[name].default or (needs and not values[needs]):
+                del values[name]
+        return values
 
 
-def _default(name: str) -> Any:
-    return Training.model_fields[name].default
+# What settings mean nothing without.
+NEEDS = {
+    **dict.fromkeys(("head_epochs", "head_patience", "fine_tuning_rate"), "pretrained"),
+    **dict.fromkeys(("teacher_weight", "temperature"), "teacher"),
+}
+LATER = ("residual_gamma", "class_weight", *NEEDS, "pretrained", "teacher")

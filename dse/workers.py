@@ -16,6 +16,7 @@ from dse.candidate import Candidate
 from dse.errors import DseError, RunError, TrialError
 from dse.quiet import quiet_tensorflow
 from dse.units import duration_text
+from dse.weight_source import WeightSource
 
 if TYPE_CHECKING:
     from dse.datasets import Data
@@ -54,6 +55,7 @@ class Setting:
     threads: int | None = None  # for each worker; None is for the pool to choose
     trial_timeout: float | None = None  # seconds from when a worker takes a trial up
     worker_memory: int | None = None  # bytes
+    sources: dict[str, WeightSource] = field(default_factory=dict)  # trained networks that trainings begin with
 
     def __post_init__(self) -> None:
         if self.trial_timeout is not None and self.trial_timeout <= 0:
@@ -86,7 +88,7 @@ class Pool(Protocol):
 
 def too_long(limit: float, epochs_done: int, job: Job) -> str:
     """The reason of a trial that was ended for its time."""
-    epochs = Candidate.from_json(job.candidate_json).training.epochs
+    epochs = Candidate.from_json(job.candidate_json).training.all_epochs
     return f"took longer than {duration_text(limit)} (--trial-timeout), {epochs_done} of {epochs} epochs done"
 
 
@@ -112,6 +114,7 @@ def perform(job: Job, setting: Setting, report: Any) -> Event:
             setting.data,
             accuracy=setting.accuracy,
             seed=setting.seed,
+            sources=setting.sources,
             checkpoint=job.checkpoint,
             report=lambda epoch, metrics: report(Event("epoch", job.number, epoch, metrics)),
             check=in_time,

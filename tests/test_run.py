@@ -465,7 +465,7 @@ def test_a_run_of_an_earlier_version_can_go_on(tmp_path: Path) -> None:
         load_task("cifar10"),
         read_run(Path(__file__).parent.parent / "results" / "cifar10-mixed-nano33ble")["settings"]["task"],
     )
-    asked = _description(dataclasses.replace(settings(tmp_path), task=task), load_data(task, "sample"))["settings"][
+    asked = _description(dataclasses.replace(settings(tmp_path), task=task), load_data(task, "sample"), {})["settings"][
         "task"
     ]
     assert set(asked) == set(written)

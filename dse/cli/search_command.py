@@ -12,7 +12,8 @@ from dse.cli.limits import limit_options, parse_limits
 from dse.errors import DseError
 
 if TYPE_CHECKING:
-    from dse.run import Face
+    from dse.run import Face, Settings
+    from dse.summary import Summary
 
 
 @click.command("search")
@@ -131,10 +132,9 @@ def command(
     Example:
       dse search --space cmv3.yaml --board imxrt1060 --trials 30
     """
-    from dse.cli.progress import make_face
     from dse.cost import Budgets, load_boards
     from dse.explorer_names import parse_explorers
-    from dse.run import Settings, search
+    from dse.run import Settings
     from dse.space import load_space
     from dse.tasks import FOLDER_OF_IMAGES, load_task
     from dse.units import parse_count, parse_duration
@@ -169,6 +169,15 @@ def command(
         data=data,
         storage=storage,
     )
+    summary = run_search(settings, ui, ui_port)
+    finish(settings.folder, summary.count("complete"), exporting, test_images)
+
+
+def run_search(settings: Settings, ui: str | None = None, ui_port: int | None = None) -> Summary:
+    """Searches with progress on the terminal and, if asked, in a browser; Ctrl-C ends the command."""
+    from dse.cli.progress import make_face
+    from dse.run import search
+
     try:
         with ExitStack() as stack:
             face: Face = stack.enter_context(make_face())
@@ -182,11 +191,10 @@ def command(
                 from dse.nni_ui.face import NniFace
 
                 face = stack.enter_context(NniFace(face, free_port(ui_port)))
-            summary = search(settings, face)
+            return search(settings, face)
     except KeyboardInterrupt:
         click.echo(f"dse: stopped; the same command goes on from {settings.folder}", err=True)
         raise SystemExit(130) from None
-    finish(settings.folder, summary.count("complete"), exporting, test_images)
 
 
 def finish(folder: Path, complete: int, exporting: bool, test_images: int | None) -> None:

@@ -1,0 +1,117 @@
+"""How a candidate is trained, by its settings: from fresh weights or another network's, with a teacher or without.
+
+From other weights it is the recipe of transfer learning in two phases: what is new is trained alone with early
+stopping, then all of it with a small learning rate, batch norm as it was. Where nothing is new there is no first phase,
+and batch norm learns too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+from dse.build import build_model
+from dse.candidate import Candidate
+from dse.distill import Teacher
+from dse.files import write_atomic
+from dse.images import Images
+from dse.train import Check, EpochReport, train
+from dse.transfer import Taken, start_from
+from dse.weight_source import WeightSource
+
+HEAD_WEIGHTS, HEAD_DONE = "head.weights.h5", "head.json"
+
+
+def train_candidate(
+    candidate: Candidate,
+    data: Images,
+    validation: Images,
+    *,
+    seed: int,
+    sources: Mapping[str, WeightSource],
+    checkpoint: Path | None = None,
+    report: EpochReport | None = None,
+    check: Check | None = None,
+) -> tuple[keras.Model, dict[str, list[float]]]:
+    """A trained model, and loss and accuracy of the epochs that ran. Raises as `train`."""
+    settings = candidate.training
+    model = build_model(candidate.network, seed=seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
+    teacher = Teacher(sources[settings.teacher], candidate.classes) if settings.teacher else None
+    taken = start_from(model, sources[settings.pretrained]) if settings.pretrained else None
+    head_epochs = 0
+    history: dict[str, list[float]] = {}
+    if taken and taken.new and settings.head_epochs:
+        head_epochs, history = _train_head(
+            model, taken, data, validation, candidate, seed, teacher, checkpoint, report, check
+        )
+    if taken:
+        settings = settings.model_copy(update={"learning_rate": settings.learning_rate * settings.fine_tuning_rate})
+        _freeze(model, [name for name in taken.taken if taken.new and _is_batch_norm(model.get_layer(name))])
+
+    def epoch(number: int, metrics: dict[str, float]) -> None:
+        if report:
+            report(head_epochs + number, metrics)
+
+    last = train(
+        model,
+        data,
+        settings,
+        seed=seed,
+        validation=validation,
+        checkpoint=checkpoint,
+        report=epoch,
+        check=check,
+        teacher=teacher,
+    )
+    _freeze(model, [])
+    return model, {name: history.get(name, []) + values for name, values in last.items()}
+
+
+def _train_head(
+    model: keras.Model,
+    taken: Taken,
+    data: Images,
+    validation: Images,
+    candidate: Candidate,
+    seed: int,
+    teacher: Teacher | None,
+    checkpoint: Path | None,
+    report: EpochReport | None,
+    check: Check | None,
+) -> tuple[int, dict[str, list[float]]]:
+    """Trains what has no weights of another network yet; how many epochs that took, and what they were like."""
+    settings = candidate.training.model_copy(update={"epochs": candidate.training.head_epochs, "schedule": "constant"})
+    if checkpoint and (checkpoint / HEAD_DONE).is_file():
+        model.load_weights(checkpoint / HEAD_WEIGHTS)
+        return int(json.loads((checkpoint / HEAD_DONE).read_text(encoding="utf-8"))["epochs"]), {}
+    _freeze(model, taken.taken)
+    history = train(
+        model,
+        data,
+        settings,
+        seed=seed,
+        validation=validation,
+        checkpoint=checkpoint / "head" if checkpoint else None,
+        report=report,
+        check=check,
+        teacher=teacher,
+        patience=settings.head_patience,
+    )
+    epochs = len(history["loss"])
+    if checkpoint:
+        model.save_weights(checkpoint / HEAD_WEIGHTS)
+        write_atomic(checkpoint / HEAD_DONE, json.dumps({"epochs": epochs}))
+    return epochs, history
+
+
+def _freeze(model: keras.Model, names: list[str]) -> None:
+    """Leaves these layers as they are, and no other."""
+    for layer in model.layers:
+        layer.trainable = layer.name not in names
+
+
+def _is_batch_norm(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)

@@ -1,0 +1,86 @@
+"""dse train: one network as a run of one trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dse.candidate import Candidate
+from dse.cli import cli, main
+from dse.run_folder import load_summary, model_folder, read_run
+from dse.single import space_of
+from dse.space import load_space
+from tests.conftest import FAMILIES, family_space, only_candidate
+
+
+def test_a_candidate_is_a_space_of_its_own(random_candidates: list[Candidate]) -> None:
+    more = [only_candidate(family_space(family, text)) for family, text in FAMILIES.items()]
+    grey = load_space("vww").from_assignment(
+        {"resolution": 48, "color": "grey", "backbone": "cnn_3", "backbone.cnn_3.width": 0.25}
+        | {"training.learning_rate": 0.002}
+    )
+    for candidate in [*random_candidates[::4], *more, grey]:
+        again = only_candidate(space_of(candidate, "again"))
+        assert again.id == candidate.id
+    changed = only_candidate(space_of(grey, "again", epochs=3, pretrained="imagenet"))
+    assert changed.architecture == grey.architecture
+    assert (changed.training.epochs, changed.training.pretrained) == (3, "imagenet")
+
+
+def train(*arguments: str) -> str:
+    result = CliRunner().invoke(cli, ["train", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_student_of_a_trained_candidate(tmp_path: Path) -> None:
+    small = only_candidate(family_space("conv"))
+    (tmp_path / "small.json").write_text(small.to_json())
+    common = ["--data", "sample", "--epochs", "1"]
+    train(str(tmp_path / "small.json"), *common, "--no-export", "--out", str(tmp_path / "alone"))
+    first = load_summary(tmp_path / "alone").records[0]
+    assert first.candidate
+    assert first.candidate.architecture == small.architecture
+    teacher = str(model_folder(tmp_path / "alone", first.id))
+    taught = [teacher, *common, "--teacher", teacher, "--temperature", "2", "--out", str(tmp_path / "taught")]
+    shown = train(*taught, "--test-images", "40")
+    assert "int8 on TFLM" in shown
+    record = load_summary(tmp_path / "taught").records[0]
+    assert record.candidate
+    assert record.candidate.training.temperature == 2
+    assert record.id != first.id
+    assert list(read_run(tmp_path / "taught")["settings"]["sources"]) == [teacher]
+    # The same command finds it trained; with another teacher under the same name it is another run.
+    train(*taught, "--no-export")
+    assert load_summary(tmp_path / "taught").count("complete") == 1
+    (Path(teacher) / "model.weights.h5").write_bytes(
+        (tmp_path / "taught/models" / record.id / "model.weights.h5").read_bytes()
+    )
+    result = CliRunner().invoke(cli, ["train", *taught, "--no-export"])
+    assert "made with another sources" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mixed"], "mixed: stem.channels, stem.stride"),
+        (["mlperf_resnet8", "--teacher-weight", "0.5"], "--teacher-weight and --temperature go with a --teacher"),
+        (["mlperf_resnet8", "--teacher", "nowhere"], "nowhere: cannot be read: No such file or directory"),
+        (["nowhere.json"], "nowhere.json: cannot be read"),
+    ],
+)
+def test_mistakes_are_one_message(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["dse", "train", *arguments, "--data", "sample", "--out", "run"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
