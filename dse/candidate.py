@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -35,6 +36,9 @@ class Head(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    # By key the convolutions whose output channels it counts, as in blocks.
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"channels": ("conv",), "features": ("features",)}
 
     channels: Annotated[int, Field(ge=0, le=4096)] = 0  # 1x1 convolution before the pooling; 0 for none
     squeeze_excite: RatioOrOff = 0.0  # on that convolution

@@ -18,6 +18,7 @@ from dse.candidate import Candidate
 from dse.distill import Teacher
 from dse.files import write_atomic
 from dse.images import Images
+from dse.sparse import make_sparse
 from dse.train import Check, EpochReport, train
 from dse.transfer import Taken, start_from
 from dse.weight_source import WeightSource
@@ -50,6 +51,9 @@ def train_candidate(
     if taken:
         settings = settings.model_copy(update={"learning_rate": settings.learning_rate * settings.fine_tuning_rate})
         _freeze(model, [name for name in taken.taken if taken.new and _is_batch_norm(model.get_layer(name))])
+
+    if settings.sparsity and taken:
+        make_sparse(model, settings.sparsity)
 
     def epoch(number: int, metrics: dict[str, float]) -> None:
         if report:

@@ -44,6 +44,7 @@ class Training(BaseModel):
     head_epochs: Annotated[int, Field(ge=0, le=10_000)] = 10
     head_patience: Annotated[int, Field(ge=1, le=1_000)] = 3
     fine_tuning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the learning rate
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the weights that are set to zero before that
 
     # -- from another network (Hinton et al. 2015), given as for `pretrained`
 
@@ -74,7 +75,7 @@ class Training(BaseModel):
 
 # What settings mean nothing without.
 NEEDS = {
-    **dict.fromkeys(("head_epochs", "head_patience", "fine_tuning_rate"), "pretrained"),
+    **dict.fromkeys(("head_epochs", "head_patience", "fine_tuning_rate", "sparsity"), "pretrained"),
     **dict.fromkeys(("teacher_weight", "temperature"), "teacher"),
 }
 LATER = ("residual_gamma", "class_weight", *NEEDS, "pretrained", "teacher")

@@ -85,6 +85,20 @@ def parse_duration(text: str) -> float:
     return sum(float(value) * _SECONDS[unit] for value, unit in re.findall(r"([\d.]+)([smhd])", text))
 
 
+def parse_share(text: str) -> float | None:
+    """The share in '50%', above 0 and below 1; None for what has no per cent. Raises DseError.
+
+    >>> parse_share("12.5%"), parse_share("50k")
+    (0.125, None)
+    """
+    if not text.strip().endswith("%"):
+        return None
+    match = re.fullmatch(r"\d{1,2}(?:\.\d{1,15})?", text.strip()[:-1].strip())
+    if not match or not float(match[0]):
+        raise DseError(f"{text[:40]!r} is no share; expected a number such as 50%, above 0 and below 100")
+    return float(match[0]) / 100
+
+
 def parse_count(text: str) -> int:
     """A whole number from '200000', '200k', '1.5M', '256KiB'. Raises DseError.
 

@@ -19,7 +19,7 @@ LAYERS = [
         *("strict_yaml", "resources", "network", "training", "blocks", "candidate", "body", "space", "tasks", "cost"),
         *("pareto", "record", "proxy", "feasible", "summary", "choices", "screening", "screen_report", "references"),
         *("published", "quantities", "literature", "network_table", "grid", "checkpoint"),
-        *("reference_points", "weight_source", "single"),
+        *("reference_points", "weight_source", "single", "channels", "pruning"),
         *("space_check", "flatbuffer", "tflite_file", "firmware"),
     },
     {
@@ -36,7 +36,7 @@ LAYERS = [
             "fake_quant",
             "qat",
         ),
-        *("runtimes", "tflm_child", "pipeline", "layer_noise", "transfer", "distill", "recipe"),
+        *("runtimes", "tflm_child", "pipeline", "layer_noise", "transfer", "distill", "recipe", "slicing", "sparse"),
     },
     {
         *("database", "samplers", "study", "scalar", "nni_tuners", "explorers"),

@@ -7,7 +7,7 @@ equal, and `lower` writes the block's layers into a graph.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,6 +51,8 @@ class Block(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     kind: ClassVar[str]
     width_fields: ClassVar[tuple[str, ...]] = ("channels",)  # what the width multiplier scales
+    # By key the convolutions whose output channels it counts: what pruning can make narrower.
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     stride: Stride = 1
 

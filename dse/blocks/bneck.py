@@ -7,6 +7,7 @@ as in tables that list it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from pydantic import model_validator
@@ -20,6 +21,7 @@ class Bneck(Block):
 
     kind: ClassVar[str] = "bneck"
     width_fields: ClassVar[tuple[str, ...]] = ("channels", "expand_channels")
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"expand_channels": ("expand",), "channels": ("project",)}
     channels: Channels
     kernel: Kernel = 3
     expansion: Expansion | None = None

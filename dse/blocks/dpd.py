@@ -6,6 +6,7 @@ multiplier is a whole number, so an expansion that the input channels do not div
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
@@ -19,6 +20,7 @@ class Dpd(Block):
 
     kind: ClassVar[str] = "dpd"
     width_fields: ClassVar[tuple[str, ...]] = ("channels", "expand_channels")
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"channels": ("pointwise",)}
     channels: Channels
     kernel: Kernel = 3
     second_kernel: Kernel | None = None

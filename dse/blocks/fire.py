@@ -7,6 +7,7 @@ the input where the channels change.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from dse.blocks.base import Block, Channels, Ratio
@@ -18,6 +19,10 @@ class Fire(Block):
 
     kind: ClassVar[str] = "fire"
     width_fields: ClassVar[tuple[str, ...]] = ("channels", "squeeze_channels")
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "squeeze_channels": ("squeeze",),
+        "channels": ("expand_1x1", "expand_3x3"),
+    }
     channels: Channels
     squeeze_ratio: Ratio = 0.125
     squeeze_channels: Channels | None = None

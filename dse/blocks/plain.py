@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from dse.blocks.base import Block, Channels, Groups, Kernel, Multiplier
@@ -22,6 +23,7 @@ class Conv(Padded):
     """Convolution, batch norm, activation; without batch norm there is always a bias."""
 
     kind: ClassVar[str] = "conv"
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"channels": ("conv",)}
     channels: Channels
     groups: Groups = 1
     activation: Activation = "relu"
@@ -61,6 +63,7 @@ class Separable(Block):
     """Depthwise, then pointwise convolution, each with batch norm and activation (MobileNetV1)."""
 
     kind: ClassVar[str] = "separable"
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"channels": ("pointwise",)}
     channels: Channels
     kernel: Kernel = 3
     activation: Activation = "relu"

@@ -6,6 +6,7 @@ Two convolutions with batch norm, the first with an activation; the input is add
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from dse.blocks.base import Block, Channels, Kernel
@@ -16,6 +17,7 @@ class Residual(Block):
     """Basic residual block of two convolutions."""
 
     kind: ClassVar[str] = "residual"
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"channels": ("conv_1", "conv_2")}
     channels: Channels
     kernel: Kernel = 3
     activation: Activation = "relu"

@@ -6,6 +6,7 @@ Two 1x1 convolutions squeeze (to a half and a quarter of the input here, by defa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import ClassVar, Self
 
@@ -17,6 +18,7 @@ class Sqnxt(Block):
     """SqueezeNext block; `squeeze` is the first squeeze's share of the input channels, halved by the second."""
 
     kind: ClassVar[str] = "sqnxt"
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"channels": ("expand",)}
     channels: Channels
     squeeze: Ratio = 0.5
     activation: Activation = "relu"

@@ -16,6 +16,7 @@ from dse.errors import DseError
 COMMANDS = {
     "search": "Search a space for networks that fit a board.",
     "train": "Train one network, from fresh weights or others, with a teacher or not.",
+    "prune": "Take channels or weights away from a trained network, and train what is left.",
     "front": "Show the Pareto front of a run.",
     "plot": "Draw the Pareto front of a run.",
     "ui": "Look at a run in a browser.",

@@ -55,9 +55,11 @@ class PlainFace:
         train, validation, test = (f"{len(part):,}" for part in (data.train, data.validation, data.test))
         self.line(f"      {train} to train on, {validation} to choose by, {test} to report on")
         for board, budget in settings.budgets.limits().items():
-            self.line(f"fits: {board}: " + ", ".join(f"{name} <= {limit:,}" for name, limit in budget.items()))
-        which = "one of them" if len(settings.boards) > 1 else "it"
-        self.line(f"      {nearest.share:.0%} of random candidates of {settings.space.name} fit {which}")
+            if budget:
+                self.line(f"fits: {board}: " + ", ".join(f"{name} <= {limit:,}" for name, limit in budget.items()))
+        if settings.space.domains:
+            which = "one of them" if len(settings.boards) > 1 else "it"
+            self.line(f"      {nearest.share:.0%} of random candidates of {settings.space.name} fit {which}")
         self.line(f"run:  {settings.folder}" + (f" (goes on after {done} trials)" if done else ""))
 
     def proposed(self, record: TrialRecord, cost: CostReport | None) -> None:

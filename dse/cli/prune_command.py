@@ -1,0 +1,175 @@
+"""dse prune."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dse.errors import DseError, RunError
+
+if TYPE_CHECKING:
+    from dse.candidate import Candidate
+    from dse.cost import CostReport
+
+FINE_TUNING_RATE = 0.3  # of the candidate's learning rate
+SMALLER = "pruned"  # the folder in that of the run with the smaller candidate and its weights before fine-tuning
+
+
+@click.command("prune")
+@click.argument("what", type=click.Path(path_type=Path))
+@click.option("--params", help="Prune channels until it has at most so many parameters: 50k, or 50% of what it has.")
+@click.option("--macs", help="The same for multiply-accumulates.")
+@click.option("--memory", help="The same for the arena: 64KiB, or 50%.")
+@click.option(
+    "--sparsity", type=click.FloatRange(0, 0.99, min_open=True), help="Set this share of all weights to zero."
+)
+@click.option("--task", default="cifar10", show_default=True, help="Task, as for dse search.")
+@click.option("--data", help="Where the images are, as for dse search.")
+@click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of fine-tuning.")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: 0.3 of the candidate's]")
+@click.option("--teacher", help="Learn from this network: a .keras file, or a folder RUN/models/ID, such as WHAT.")
+@click.option("--board", "boards", multiple=True, help="Say whether it fits this board.")
+@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads. [default: the cores of this machine]")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the batches.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option("--export/--no-export", "exporting", default=True, show_default=True, help="Write its bundle.")
+@click.option("--test-images", type=click.IntRange(min=1), help="Score on the first N test images. [default: all]")
+def command(
+    what: Path,
+    params: str | None,
+    macs: str | None,
+    memory: str | None,
+    sparsity: float | None,
+    task: str,
+    data: str | None,
+    epochs: int,
+    learning_rate: float | None,
+    teacher: str | None,
+    boards: tuple[str, ...],
+    threads: int | None,
+    seed: int,
+    out: Path,
+    exporting: bool,
+    test_images: int | None,
+) -> None:
+    """Prune WHAT, the folder RUN/models/ID of a trained candidate, and train what is left for some epochs.
+
+    With --params, --macs or --memory whole channels go, those that matter least for what they cost: the result is a
+    smaller candidate of the same grammar, a run with one trial, for all commands that read runs. With --sparsity single
+    weights become zero: the file gets smaller only when it is compressed, and the arena not at all.
+
+    \b
+    Example:
+      dse prune results/big/models/0a1b2c3d4e5f --macs 50% --epochs 10 --out results/pruned
+    """
+    from dse.cli.search_command import finish, run_search
+    from dse.cost import Budgets, load_boards
+    from dse.run import Settings
+    from dse.single import space_of
+    from dse.tasks import load_task
+    from dse.weight_source import CANDIDATE, WEIGHTS, read_source
+
+    targets = {
+        name: text for name, text in (("params", params), ("macs", macs), ("arena_bytes", memory)) if text is not None
+    }
+    if len(targets) + (sparsity is not None) != 1:
+        raise click.UsageError("give one of --params, --macs, --memory and --sparsity")
+    if not (what / CANDIDATE).is_file() or not (what / WEIGHTS).is_file():
+        raise RunError(f"{what}: no trained candidate; expected a folder RUN/models/ID")
+    read_source(str(what))
+    start = out / SMALLER if targets else what
+    candidate = _smaller(what, *next(iter(targets.items())), start) if targets else _load(what)
+    rate = learning_rate or FINE_TUNING_RATE * candidate.training.learning_rate
+    training = {
+        "epochs": epochs,
+        "learning_rate": rate,
+        "fine_tuning_rate": 1.0,
+        "pretrained": str(start),
+        "head_epochs": 0,  # nothing is new
+        "sparsity": sparsity or 0.0,
+        "teacher": teacher or "",
+    }
+    the_boards = tuple(load_boards(boards))
+    settings = Settings(
+        space=space_of(candidate, f"candidate-{candidate.id}", f"pruned from candidate {_load(what).id}", **training),
+        task=load_task(task),
+        boards=the_boards,
+        budgets=Budgets.of_boards(()),
+        folder=out,
+        explorers={"grid": 1.0},
+        trials=1,
+        workers=0,
+        threads=threads,
+        seed=seed,
+        data=data or (task if Path(task).is_dir() else None),
+    )
+    summary = run_search(settings)
+    finish(settings.folder, summary.count("complete"), exporting, test_images)
+    if exporting and sparsity:
+        _compressed(out)
+
+
+def _load(what: Path) -> Candidate:
+    from dse.candidate import load_candidate
+    from dse.weight_source import CANDIDATE
+
+    return load_candidate(what / CANDIDATE)
+
+
+def _smaller(what: Path, target: str, text: str, folder: Path) -> Candidate:
+    """The pruned candidate, left in `folder` with its weights; one that the same command left there stays."""
+    from dse.cost import estimate
+    from dse.files import write_atomic
+    from dse.quiet import quiet_tensorflow
+    from dse.units import parse_count, parse_share
+    from dse.weight_source import CANDIDATE, WEIGHTS
+
+    candidate = _load(what)
+    cost = estimate(candidate.network)
+    share = parse_share(text)
+    limit = parse_count(text) if share is None else int(share * getattr(cost, target))
+    asked = {"what": str(what), "target": target, "limit": limit}
+    note = folder / "pruning.json"
+    if note.is_file():
+        if {key: json.loads(note.read_text(encoding="utf-8"))[key] for key in asked} != asked:
+            raise DseError(f"{folder}: something else was pruned here; choose another --out")
+        return _load(folder)
+    quiet_tensorflow()
+    from dse.convert import load_weights
+    from dse.pipeline import weights_bytes
+    from dse.pruning import prune
+    from dse.slicing import channel_importance, cut
+
+    trained = load_weights(candidate, what / WEIGHTS)
+    importance = channel_importance(candidate.network, trained)
+    pruned = prune(candidate, importance, target, limit)
+    model = cut(candidate.network, trained, pruned.candidate.network, importance)
+    write_atomic(folder / CANDIDATE, pruned.candidate.to_json() + "\n")
+    write_atomic(folder / WEIGHTS, weights_bytes(pruned.candidate, model))
+    costs = {name: [getattr(cost, name), getattr(pruned.cost, name)] for name in COSTS}
+    write_atomic(note, json.dumps(asked | costs | {"lost": pruned.lost}, indent=2) + "\n")
+    click.echo(f"pruned: {_costs(cost, pruned.cost)}; with {pruned.lost:.1%} of the importance", err=True)
+    return pruned.candidate
+
+
+COSTS = ("params", "macs", "arena_bytes", "flash_bytes")
+
+
+def _costs(before: CostReport, after: CostReport) -> str:
+    return ", ".join(f"{name} {getattr(before, name):,} to {getattr(after, name):,}" for name in COSTS)
+
+
+def _compressed(run: Path) -> None:
+    """Says what sparse weights are worth."""
+    from dse.run_folder import bundle_folder, load_summary
+    from dse.sparse import compressed_bytes
+
+    record = load_summary(run).front()[0]
+    content = (bundle_folder(run, record.id) / "model_int8.tflite").read_bytes()
+    click.echo(
+        f"model_int8.tflite: {len(content):,} bytes, as without zeros; {compressed_bytes(content):,} when compressed "
+        "(zlib). Arena and time stay as they were."
+    )

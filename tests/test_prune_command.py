@@ -1,0 +1,117 @@
+"""dse prune: a smaller candidate, or sparse weights, as a run of one trial."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dse.build import build_model
+from dse.cli import cli
+from dse.convert import load_weights
+from dse.cost import estimate
+from dse.datasets import Data
+from dse.pipeline import weights_bytes
+from dse.recipe import train_candidate
+from dse.run_folder import load_summary, model_folder
+from dse.sparse import compressed_bytes, make_sparse, zeros
+from dse.training import Training
+from dse.weight_source import CANDIDATE, WEIGHTS, WeightSource
+from tests.conftest import FAMILIES, family_space, only_candidate, with_plausible_weights
+
+BNECK = only_candidate(family_space("bneck", FAMILIES["bneck"]))
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    folder = tmp_path / "models" / BNECK.id
+    folder.mkdir(parents=True)
+    (folder / CANDIDATE).write_text(BNECK.to_json())
+    model = with_plausible_weights(build_model(BNECK.network, seed=1))
+    (folder / WEIGHTS).write_bytes(weights_bytes(BNECK, model))
+    return folder
+
+
+def prune(*arguments: str) -> str:
+    result = CliRunner().invoke(cli, ["prune", *arguments, "--data", "sample", "--epochs", "1"])
+    assert result.exit_code == 0, result.exception or result.output
+    return result.output
+
+
+def test_channels_go_and_the_rest_is_trained(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [str(trained), "--macs", "60%", "--out", str(run), "--test-images", "30"]
+    shown = prune(*command)
+    assert "pruned: params 5,0" in shown or "pruned: params" in shown
+    record = load_summary(run).records[0]
+    assert record.candidate
+    before, after = estimate(BNECK.network), estimate(record.candidate.network)
+    assert after.macs <= 0.6 * before.macs
+    said = json.loads((run / "pruned" / "pruning.json").read_text())
+    assert (said["macs"], said["params"]) == ([before.macs, after.macs], [before.params, after.params])
+    assert len(record.history["loss"]) == 1
+    assert record.values["arena_bytes"] == after.arena_bytes
+    assert (run / "bundles" / record.id / "model_int8.tflite").is_file()
+    # Again, nothing is pruned or trained anew; another target in the same folder is refused.
+    prune(*command, "--no-export")
+    assert load_summary(run).count("complete") == 1
+    refused = CliRunner().invoke(cli, ["prune", str(trained), "--macs", "50%", "--out", str(run), "--data", "sample"])
+    assert "something else was pruned here; choose another --out" in str(refused.exception)
+
+
+def test_sparse_weights_are_worth_something_only_when_compressed(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shown = prune(str(trained), "--sparsity", "0.8", "--out", str(run), "--test-images", "30")
+    record = load_summary(run).records[0]
+    assert record.candidate
+    assert record.candidate.architecture == BNECK.architecture
+    model = load_weights(record.candidate, model_folder(run, record.id) / WEIGHTS)
+    assert zeros(model) == pytest.approx(0.8, abs=0.01)
+    content = (run / "bundles" / record.id / "model_int8.tflite").read_bytes()
+    assert f"{len(content):,} bytes, as without zeros; {compressed_bytes(content):,} when compressed" in shown
+    assert len(content) > 0.95 * estimate(BNECK.network).flash_bytes
+    assert compressed_bytes(content) < 0.7 * len(content)
+
+
+def test_the_smallest_weights_are_zero_and_stay_so(sample_data: Data) -> None:
+    model = with_plausible_weights(build_model(BNECK.network, seed=1))
+    kernel = np.abs(model.get_layer("b1_bneck_expand").get_weights()[0])
+    make_sparse(model, 0.5)
+    left = model.get_layer("b1_bneck_expand").get_weights()[0]
+    assert np.array_equal(left == 0, kernel <= np.median(kernel))
+    depthwise = next(layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D))
+    assert np.all(depthwise.get_weights()[0] != 0)
+    source = WeightSource("w", weights_bytes(BNECK, model), BNECK.to_json())
+    settings = Training(epochs=1, batch_size=50, pretrained="w", sparsity=0.5)
+    tuned, _ = train_candidate(
+        dataclasses.replace(BNECK, training=settings),
+        sample_data.train.first(200),
+        sample_data.validation,
+        seed=0,
+        sources={"w": source},
+    )
+    after = tuned.get_layer("b1_bneck_expand").get_weights()[0]
+    assert np.array_equal(after == 0, left == 0)
+    assert not np.array_equal(after, left)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give one of --params, --macs, --memory and --sparsity"),
+        (["--macs", "50%", "--params", "10k"], "give one of --params, --macs, --memory and --sparsity"),
+        (["--macs", "150%"], "'150%' is no share; expected a number such as 50%, above 0 and below 100"),
+        (["--memory", "1KiB"], "cannot be pruned to arena_bytes 1,024"),
+    ],
+)
+def test_mistakes_are_one_message(arguments: list[str], message: str, trained: Path, tmp_path: Path) -> None:
+    command = ["prune", str(trained), *arguments, "--data", "sample", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(cli, command)
+    assert message in result.output + str(result.exception)
+    empty = CliRunner().invoke(cli, ["prune", str(tmp_path), "--macs", "50%", "--out", str(tmp_path / "run")])
+    assert "no trained candidate; expected a folder RUN/models/ID" in str(empty.exception)
