@@ -29,7 +29,7 @@ from dse.strict_yaml import path_text
 from dse.tflite_file import load_tflite, read_tflite
 
 REPORT = "report.json"
-FORMAT = 2
+FORMAT = 3
 VERSIONS = ("dse", "tensorflow", "keras", "ai-edge-litert", "tflite-micro")
 MAX_REPORT_BYTES = 16 << 20
 

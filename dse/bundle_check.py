@@ -18,6 +18,7 @@ from dse.errors import FileError
 from dse.images import as_input
 from dse.measure import Note, measure_accuracy, measure_files, warning
 from dse.runtimes import run_tflm
+from dse.scores import class_figures
 from dse.tasks import Task
 
 MOST_DIFFERENCES = 20
@@ -58,6 +59,8 @@ def check_bundle(bundle: Bundle, data: Data | None, note: Note) -> list[str]:
         found |= {"partial": len(test) < len(data.test), **measure_accuracy(models, test, note)}
         problems += _against_data(bundle, data, test.images, images)
     try:
+        if not data:
+            found |= class_figures(np.array(report["confusion_matrix"], np.int64), models.classes)
         found["warning"] = warning(report | found)
         files = texts(models, golden, report)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

@@ -103,11 +103,12 @@ def _score(title: str, score: dict[str, Any]) -> str:
 def _classes(report: dict[str, Any]) -> str:
     """Figures by class of int8 on TFLM, and who is taken for whom."""
     names, mean = report["classes"], report["mean"]
-    summary = "Mean over classes, int8 on TFLM: precision {precision:.1%}, recall {recall:.1%}, F1 {f1:.1%}.".format(
-        **mean
+    summary = "Mean over classes, int8 on TFLM (95 % intervals): " + ", ".join(
+        f"{title} {_share(mean, key)}"
+        for title, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
     )
     if len(names) > MOST_CLASSES:
-        return summary + " By class, with the confusion matrix, in `report.json`."
+        return summary + ". By class, with the confusion matrix, in `report.json`."
     head = " | ".join(str(index) for index in range(len(names)))
     lines = [
         f"| | class | precision | recall | F1 | found as {head} |",
@@ -115,12 +116,18 @@ def _classes(report: dict[str, Any]) -> str:
     ]
     for index, (name, figures) in enumerate(report["per_class"].items()):
         counts = " | ".join(map(str, report["confusion_matrix"][index]))
-        lines.append(
-            "| {} | {} | {precision:.1%} | {recall:.1%} | {f1:.1%} | {} |".format(
-                index, name.replace("|", "\\|"), counts, **figures
-            )
-        )
-    return "\n".join((*lines, "", summary))
+        shares = " | ".join(_share(figures, key) for key in ("precision", "recall", "f1"))
+        lines.append(f"| {index} | {_cell(name)} | {shares} | {counts} |")
+    return "\n".join((*lines, "", summary + "."))
+
+
+def _share(figures: dict[str, Any], key: str) -> str:
+    low, high = figures[f"{key}_95"]
+    return f"{figures[key]:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _origin(report: dict[str, Any]) -> str:

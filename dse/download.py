@@ -31,7 +31,7 @@ LARGEST_FILE = 200_000_000
 def get_data(name: str, source: str | None = None) -> Path:
     """The folder with the data set, brought there when it is not. Raises DataError, UnknownNameError."""
     if name not in CIFAR:
-        raise UnknownNameError("data set", name, CIFAR)
+        raise UnknownNameError("data set", name, [*CIFAR, "vww"])
     layout = CIFAR[name]
     target = data_home() / layout.folder
     if source is None and target.is_dir():

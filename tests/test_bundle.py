@@ -202,7 +202,7 @@ def test_what_is_no_bundle_is_one_message(tmp_path: Path, copy: Path) -> None:
         ("model_float.tflite", None),  # the int8 one in its place
         ("candidate.json", b"{}"),
         ("report.json", b"[]"),
-        ("report.json", b'{"format": 2}'),
+        ("report.json", b'{"format": 3}'),
     ],
 )
 def test_a_damaged_bundle_is_one_message(file: str, content: bytes | None, copy: Path) -> None:

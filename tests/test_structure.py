@@ -27,6 +27,7 @@ LAYERS = [
             "images",
             "image_folder",
             "datasets",
+            "coco",
             "download",
             "build",
             "train",
