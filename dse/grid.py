@@ -1,7 +1,8 @@
 """A space on a grid: one network for every combination of some of its values, with what each costs.
 
 The values of `width` and `resolution` that were published come with a reference network; those of a value that the
-space leaves open are its domain; any other place of a space can be given values too.
+space leaves open are its domain; any other place of a space can be given values too. What else a space leaves open has
+its first value.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import itertools
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from dse.candidate import Candidate
 from dse.cost import CostReport, estimate
-from dse.domains import FloatRange
+from dse.domains import Domain, FloatRange
 from dse.errors import DseError, ImpossibleError, NetworkError, did_you_mean
 from dse.published import Figure, load_figures, scalar
-from dse.references import only_network, published_name, reference_at
-from dse.space import REFERENCE_KEY, Space
+from dse.references import classes_of, published_name, reference_at
+from dse.space import REFERENCE_KEY, Defaults, Space
 from dse.strict_yaml import path_text
 
 MAX_POINTS = 1000
@@ -34,20 +35,32 @@ class GridPoint:
     candidate: Candidate | None
     cost: CostReport | None
     problem: str = ""
+    others: dict[str, Any] = field(default_factory=dict)  # what else is open, by its place: its first value
 
 
 def parse_axes(space: Space, texts: Iterable[str]) -> dict[str, list[Any]]:
     """Places of a space with their values, from texts such as 'width' and 'width=0.5,1.0'. Raises DseError."""
     axes: dict[str, list[Any]] = {}
-    for text in texts:
-        place, values = _axis(space, text)
+    for text in (part for given in texts for part in _split(given)):
+        place, values = _axis(space, text, axes.get("backbone", [None])[0])
         if place in axes:
             raise DseError(f"--grid {text}: {place} has been given values already; put all of them into one --grid")
         axes[place] = values
     return axes
 
 
-def _axis(space: Space, text: str) -> tuple[str, list[Any]]:
+def _split(text: str) -> list[str]:
+    """Several places in one text, of which the last may have values.
+
+    >>> _split("width,resolution=48,96")
+    ['width', 'resolution=48,96']
+    """
+    names, given, values = text.partition("=")
+    *first, last = names.split(",")
+    return [*first, last + given + values]
+
+
+def _axis(space: Space, text: str, backbone: str | None) -> tuple[str, list[Any]]:
     name, given, values = text.partition("=")
     place = plain(name)
     if not place or (given and not all(part.strip() for part in values.split(","))):
@@ -60,7 +73,7 @@ def _axis(space: Space, text: str) -> tuple[str, list[Any]]:
     published: dict[str, list[Any]] = {"width": facts.widths, "resolution": facts.resolutions} if facts else {}
     if published.get(place):
         return place, published[place]
-    domain = space.domains.get(dotted(place))
+    domain = space.domains.get(dotted(space.place(place, backbone)))
     if domain is None or isinstance(domain, FloatRange):
         known = [place for place in published if published[place]] + list(space.domains)
         raise DseError(
@@ -98,7 +111,7 @@ def open_text(space: Space, shown: int = 4) -> str:
 def grid(space: Space, axes: dict[str, list[Any]]) -> list[GridPoint]:
     """A network for every combination, or why there is none. Raises DseError.
 
-    What is refused: too many combinations, values that no network can have, and values of the space that stay open.
+    What is refused: too many combinations, and values that no network can have.
     """
     count = math.prod(len(values) for values in axes.values())
     if count > MAX_POINTS:
@@ -108,13 +121,24 @@ def grid(space: Space, axes: dict[str, list[Any]]) -> list[GridPoint]:
         values = dict(zip(axes, combination, strict=True))
         try:
             here = space.at(**values)
-            if here.domains:
-                raise DseError(f"{space.name}: {open_text(here)}; give each a --grid, or fix it in a copy of the space")
-            candidate = only_network(here)
-            points.append(GridPoint(values, candidate, estimate(candidate.network)))
+            others = first_values(here)
+            candidate = here.from_assignment(others, Defaults(classes=classes_of(here)))
+            points.append(GridPoint(values, candidate, estimate(candidate.network), others=others))
         except (ImpossibleError, NetworkError) as error:
             points.append(GridPoint(values, None, None, str(error)))
     return points
+
+
+def first_values(space: Space) -> dict[str, Any]:
+    """What a space leaves open and a candidate is made of, each with the first of its values. Raises NetworkError."""
+    found: dict[str, Any] = {}
+
+    def choose(place: str, domain: Domain) -> Any:
+        found[place] = next(iter(domain.values()))
+        return found[place]
+
+    space.candidate(choose, Defaults(classes=classes_of(space)))
+    return found
 
 
 def accuracies(space: Space) -> dict[str, dict[str, Figure]]:

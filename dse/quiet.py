@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 
 
 @contextmanager
 def quiet_native() -> Iterator[None]:
-    """Sends file descriptors 1 and 2 nowhere; what Python itself raises still comes through."""
+    """Sends what is printed, by Python or beneath it, nowhere; what is raised still comes through."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
@@ -20,7 +21,8 @@ def quiet_native() -> Iterator[None]:
     try:
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        yield
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
     finally:
         os.dup2(saved[0], 1)
         os.dup2(saved[1], 2)

@@ -90,9 +90,14 @@ def only_network(space: Space, **values: Any) -> Candidate:
 
     `classes` is one of them too. Raises FileError, NetworkError.
     """
-    classes = values.pop("classes", space.facts.classes if space.facts else Defaults().classes)
+    classes = values.pop("classes", classes_of(space))
     here = space.at(**values) if values else space
     return here.sample(np.random.default_rng(0), Defaults(classes=int(classes)))[1]
+
+
+def classes_of(space: Space) -> int:
+    """The classes that the file of a network names, else ten."""
+    return space.facts.classes if space.facts else Defaults().classes
 
 
 def published_name(space: Space) -> str | None:

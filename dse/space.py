@@ -103,10 +103,16 @@ class Space:
     def at(self, **values: Value) -> Space:
         """The same space with other values at some places, such as `width` or `stages.2.repeats`. Raises FileError."""
         tree = copy.deepcopy(self.tree)
+        backbone = values.get("backbone", next(iter(self.bodies)))
+        if "backbone" in values:
+            if not backbone or backbone not in self.bodies:
+                known = ", ".join(filter(None, self.bodies)) or "none, there is no choice of them"
+                raise self.document.error(("backbone",), f"unknown backbone {show(backbone)}; known: {known}")
+            tree["backbone"] = {backbone: copy.deepcopy(self.bodies[str(backbone)].tree)}
         for place, value in values.items():
-            if place == "backbone" and isinstance(value, str) and value in self.bodies and value:
-                tree["backbone"] = {value: copy.deepcopy(self.bodies[value].tree)}
+            if place == "backbone":
                 continue
+            place = self.place(place, str(backbone))
             *path, last = (int(part) if part.isdecimal() else part for part in place.split("."))
             at: Any = tree
             for part in path:
@@ -118,6 +124,11 @@ class Space:
                 raise self.document.error((), f"there is nothing at {place!r} to be changed")
             at[last] = value
         return Space(replace(self.document, value=tree))
+
+    def place(self, place: str, backbone: str | None = None) -> str:
+        """Where a value of the network stands: where there are backbones, `width` is that of one, or of the first."""
+        body = backbone if backbone in self.bodies else next(iter(self.bodies))
+        return f"backbone.{body}.{place}" if body and place.split(".")[0] in BODY_KEYS else place
 
     # -- what a space is asked for
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from dse import grid_plot
 from dse.candidate import Candidate
 from dse.cli import cli
 from dse.cost import estimate
@@ -19,7 +22,7 @@ from dse.cost.memory import lifetimes, peak
 from dse.errors import DseError
 from dse.grid import grid, parse_axes, plain
 from dse.network_table import COLUMNS, network_table
-from dse.references import load_reference
+from dse.references import load_reference, only_network
 from dse.run_folder import load_summary
 from dse.space import list_references, load_space
 
@@ -138,6 +141,63 @@ def test_accuracies_come_from_a_run(tmp_path: Path) -> None:
     assert other["accuracy"] is None
 
 
+def test_what_is_not_on_the_grid_has_its_first_value() -> None:
+    done = run("table", "--space", "vww", "--grid", "width,resolution=48,96", "--json")
+    rows = json.loads(done.stdout)
+    assert [(row["width"], row["resolution"]) for row in rows] == list(product([0.35, 0.5, 0.75, 1.0], [48, 96]))
+    assert "besides: color rgb, backbone mobilenet_v2, training.learning_rate 0.001" in done.stderr
+    wide = load_reference("mobilenet_v2_vww").candidate(classes=10, width=0.75)
+    assert rows[5]["MACs"] == estimate(wide.network).macs
+    small = json.loads(
+        run("table", "--space", "vww", "--grid", "backbone=cnn_3,cnn_4", "--grid", "width", "--json").stdout
+    )
+    assert [row["width"] for row in small] == [0.25, 0.5, 1.0] * 2
+    assert small[0]["MACs"] < small[3]["MACs"]
+
+
+def test_networks_measured_here(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(
+        "space: one\nresolution: 32\nwidth: {choice: [1.0, 2.0]}\nstages: [{block: conv, channels: 8, stride: 2}]\n"
+    )
+    for suffix in (".png", ".html"):
+        command = ("table", "--space", str(tmp_path / "one.yaml"), "--grid", "width", "--measure", "--json")
+        done = run(*command, "--plot", str(tmp_path / f"grid{suffix}"))
+        rows = json.loads(done.stdout)
+        assert [(row["width"], row["quantized"]) for row in rows] == [
+            (1.0, False),
+            (1.0, True),
+            (2.0, False),
+            (2.0, True),
+        ]
+        for row in rows:
+            cost = estimate(only_network(load_space(str(tmp_path / "one.yaml")), width=row["width"]).network)
+            assert row["latency ms"] > 0
+            assert row["arena"] == (cost.arena_bytes if row["quantized"] else None)
+            assert row["file"] == pytest.approx(cost.flash_bytes if row["quantized"] else row["file"], abs=300)
+        assert rows[0]["file"] != rows[1]["file"]
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "grid.html").read_text()
+    assert "width 2.0, int8" in page
+    assert "latency on this machine (ms)" in page
+
+
+def test_a_grid_plot_has_a_line_for_each_value_of_the_last_axis(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"width": w, "resolution": r, "flash": 1000 * r, "accuracy": w / 2, "arena": 2048, "MACs": 1}
+        for w in (1, 2)
+        for r in (8, 4)
+    ]
+    lines = grid_plot._lines(rows, ["width", "resolution"])
+    assert list(lines) == ["resolution 8", "resolution 4"]
+    assert grid_plot._points(lines["resolution 4"], "accuracy", ["width"]) == (
+        [4.0, 4.0],
+        [50.0, 100.0],
+        ["width 1", "width 2"],
+    )
+    grid_plot.write_grid_plot(tmp_path / "x.png", rows, ["width", "resolution"], "x")
+    assert (tmp_path / "x.png").stat().st_size > 5000
+
+
 def test_any_place_of_a_space_can_be_an_axis() -> None:
     assert plain("stages[2].kernel") == plain("stages.2.kernel") == "stages.2.kernel"
     space = load_space("reference/cmv3.yaml")
@@ -204,8 +264,13 @@ def test_a_point_that_is_no_network_does_not_end_the_table() -> None:
         (("reference/cmv3.yaml", "--grid", "reference.classes=3"), "reference is about the network"),
         (("reference/cmv3.yaml", "--grid", "width", "--json", "--markdown"), "expected one of them"),
         (("alexnet", "--grid", "width"), "unknown space 'alexnet'"),
+        (("cmv3", "--grid", "width", "--plot", "x.jpg"), "--plot x.jpg: expected a name that ends in .html or .png"),
+        (
+            ("vww", "--grid", "backbone=cnn_9", "--grid", "width"),
+            "unknown backbone 'cnn_9'; known: mobilenet_v2, cnn_3",
+        ),
+        (("mixed", "--grid", "backbone=cnn_9"), "unknown backbone 'cnn_9'; known: none, there is no choice of them"),
         (("reference/cmv3.yaml", "--grid", "width=wide"), "width: came 'wide', expected a number from 0.05"),
-        (("cmv3.yaml", "--grid", "width"), "29 more are open; give each a --grid"),
         (("reference/cmv3.yaml", "--grid", "width=" + ",".join(map(str, np.arange(1, 1002)))), "1,001 points"),
     ],
 )

@@ -38,13 +38,14 @@ LAYERS = [
             "qat",
         ),
         *("runtimes", "tflm_child", "pipeline", "layer_noise", "transfer", "distill", "recipe", "slicing", "sparse"),
+        "timing",
     },
     {
         *("database", "samplers", "study", "scalar", "nni_tuners", "explorers"),
         *("workers", "ray_worker", "ray_pool", "frames", "run_folder", "run", "export", "golden_images", "scores"),
         *("bundle", "bundle_readme", "bundle_check", "measure"),
     },
-    {"plots", "screen_plots", "dashboard", "nni_ui", "cli", "__init__"},
+    {"plots", "screen_plots", "grid_plot", "dashboard", "nni_ui", "cli", "__init__"},
 ]
 HEAVY = ("tensorflow", "keras", "ray", "optuna", "nni")
 # Of Optuna one file has the tables, one the samplers, one the study that both serve. As an explorer NNI is one file's; its

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from dse.candidate import Candidate
     from dse.cost import Board
     from dse.grid import GridPoint
     from dse.published import Figure
 
+Trained = dict[str, dict[str, float]]  # by architecture, accuracies by their kind
 COSTS = {
     **{"params": "params", "MACs": "macs", "arena": "arena_bytes", "in place": "inplace_bytes"},
     **{"fused": "fused_bytes", "flash": "flash_bytes"},
@@ -20,8 +23,8 @@ COSTS = {
 
 
 @click.command("table")
-@click.option("--space", "name", required=True, help="A space in which nothing else is open than the grid.")
-@click.option("--grid", "axes", multiple=True, required=True, help="KEY or KEY=a,b,c; several make a product.")
+@click.option("--space", "name", required=True, help="Space: a YAML file or a shipped name.")
+@click.option("--grid", "axes", multiple=True, required=True, help="KEY,KEY or KEY=a,b,c; several make a product.")
 @click.option("--board", "boards", multiple=True, help="Does it fit this board? May be given several times.")
 @click.option(
     "--run",
@@ -30,20 +33,34 @@ COSTS = {
     type=click.Path(path_type=Path),
     help="Accuracies of networks that this run trained. May be given several times.",
 )
+@click.option("--measure", is_flag=True, help="Convert each to float and int8 files; their sizes, and latency here.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw it too, into this file: .html or .png.")
 @click.option("--markdown", is_flag=True, help="Markdown instead of a table for the terminal.")
 @click.option("--json", "as_json", is_flag=True, help="A list of objects instead of a table.")
 def command(
-    name: str, axes: tuple[str, ...], boards: tuple[str, ...], runs: tuple[Path, ...], markdown: bool, as_json: bool
+    name: str,
+    axes: tuple[str, ...],
+    boards: tuple[str, ...],
+    runs: tuple[Path, ...],
+    measure: bool,
+    plot: Path | None,
+    markdown: bool,
+    as_json: bool,
 ) -> None:
     """Show what the networks of a space cost on a grid, such as its widths, beside their published accuracies.
 
     KEY is a place in the space's file: width, resolution, stages.2.channels. Without values it takes those that were
     published of a reference network, or all that the space leaves open there. Bytes of memory: the arena of TFLM, that
-    of an engine whose depthwise convolutions work in place, and that of one which also fuses each bottleneck.
+    of an engine whose depthwise convolutions work in place, and that of one which also fuses each bottleneck. What else
+    the space leaves open has its first value.
+
+    With --measure every network has two rows, as a float file and as an int8 file with fresh weights: the bytes of the
+    file, and the milliseconds of an inference on LiteRT, on one thread of this machine.
 
     \b
     Example:
       dse table --space reference/cmv3.yaml --grid width --board nano33ble
+      dse table --space vww.yaml --grid width,resolution --measure --plot vww.html
       dse table --space reference/mobilenet_v2_vww.yaml --grid width --grid resolution
     """
     from dse.cost import load_boards
@@ -56,18 +73,35 @@ def command(
     space, named = load_space(name), load_boards(boards)
     points = grid(space, parse_axes(space, axes))
     trained, published = _trained(runs), accuracies(space)
-    rows = [_row(point, named, trained, published) for point in points]
+    if plot and plot.suffix not in (".html", ".png"):
+        raise DseError(f"--plot {plot}: expected a name that ends in .html or .png")
+    rows = []
+    for number, point in enumerate(points, 1):
+        row = _row(point, named, trained, published)
+        if measure and point.candidate:
+            click.echo(f"measuring {number} of {len(points)}", err=True)
+            rows += _measured(row, point, trained, published)
+        else:
+            rows.append(row)
+    if others := next((point.others for point in points if point.others), None):
+        click.echo(f"besides: {_others(others)}", err=True)
     for point in points:
         if point.problem:
             values = ", ".join(f"{place} {value}" for place, value in point.values.items())
             click.echo(f"{values}: {point.problem}", err=True)
+    if plot:
+        from dse.grid_plot import write_grid_plot
+
+        write_grid_plot(plot, rows, list(points[0].values), f"{space.name}: {', '.join(points[0].values)}")
+        click.echo(f"plot: {plot}", err=True)
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
     from dse.cli.tables import echo_markdown, echo_table
 
-    columns = [column for column in rows[0] if column != "id" and any(row[column] is not None for row in rows)]
-    cells = [[_text(column, row[column]) for column in columns] for row in rows]
+    names = dict.fromkeys(name for row in rows for name in row)  # one that is no network has fewer
+    columns = [name for name in names if name != "id" and any(row.get(name) is not None for row in rows)]
+    cells = [[_text(column, row.get(column)) for column in columns] for row in rows]
     if markdown:
         echo_markdown(columns, cells)
     else:
@@ -75,7 +109,7 @@ def command(
 
 
 def _row(
-    point: GridPoint, boards: list[Board], trained: dict[str, float], published: dict[str, dict[str, Figure]]
+    point: GridPoint, boards: list[Board], trained: Trained, published: dict[str, dict[str, Figure]]
 ) -> dict[str, Any]:
     from dse.cost import Budget
 
@@ -87,24 +121,68 @@ def _row(
         "id": candidate.id if candidate else None,
         **{title: getattr(cost, name) if cost else None for title, name in COSTS.items()},
         **{f"fits {board.name}": Budget.of_board(board).excess(cost) <= 0 if cost else None for board in boards},
-        "accuracy": trained.get(candidate.architecture) if candidate else None,
+        "accuracy": _accuracy(trained, candidate, "accuracy"),
         "published accuracy": said.get("accuracy"),
         "published int8 accuracy": said.get("accuracy_int8"),
     }
 
 
-def _trained(runs: tuple[Path, ...]) -> dict[str, float]:
-    """The best validation accuracy of every network in these runs, by its architecture, however it was trained."""
-    best: dict[str, float] = {}
+def _measured(
+    row: dict[str, Any], point: GridPoint, trained: Trained, published: dict[str, dict[str, Figure]]
+) -> list[dict[str, Any]]:
+    """A row for the float file of a network and one for the int8 file, which alone has an arena."""
+    from dse.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    from dse.timing import time_network
+
+    assert point.candidate
+    figures = published.get(point.candidate.architecture, {})
+    rows = []
+    for quantized, timed in sorted(time_network(point.candidate).items()):
+        kind = "accuracy_int8" if quantized else "accuracy_float"
+        said = figures.get("accuracy_int8" if quantized else "accuracy")
+        costs = {
+            title: row[title] for title in COSTS if title in ("params", "MACs") or (quantized and title != "flash")
+        }
+        fits = {name: value if quantized else None for name, value in row.items() if name.startswith("fits ")}
+        rows.append(
+            point.values
+            | {"id": row["id"], "quantized": quantized}
+            | dict.fromkeys(COSTS)
+            | costs
+            | fits
+            | {"file": timed.num_bytes, "latency ms": round(timed.milliseconds, 2)}
+            | {"accuracy": _accuracy(trained, point.candidate, kind)}
+            | {"published accuracy": said.published if said else None}
+        )
+    return rows
+
+
+def _accuracy(trained: Trained, candidate: Candidate | None, kind: str) -> float | None:
+    return trained.get(candidate.architecture, {}).get(kind) if candidate else None
+
+
+def _trained(runs: tuple[Path, ...]) -> Trained:
+    """The best validation accuracies of every network in these runs, by its architecture, however it was trained."""
+    best: Trained = {}
     if runs:
         from dse.run_folder import load_summary
 
         for run in runs:
             for record in load_summary(run).records:
                 if record.candidate and record.outcome == "complete":
-                    key = record.candidate.architecture
-                    best[key] = max(record.values["accuracy"], best.get(key, 0.0))
+                    found = best.setdefault(record.candidate.architecture, {})
+                    for kind in ("accuracy", "accuracy_float", "accuracy_int8"):
+                        if kind in record.values:
+                            found[kind] = max(record.values[kind], found.get(kind, 0.0))
     return best
+
+
+def _others(values: Mapping[str, Any], shown: int = 6) -> str:
+    """What was not on the grid, as a part of a sentence."""
+    parts = [f"{place} {value}" for place, value in values.items()]
+    return ", ".join(parts[:shown]) + (f" and {len(parts) - shown} more" if len(parts) > shown else "")
 
 
 def _text(column: str, value: Any) -> str:

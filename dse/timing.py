@@ -1,0 +1,50 @@
+"""What a network comes to as a file, and how long it takes on this machine: with fresh weights, before any training."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from dse.build import build_model
+from dse.candidate import Candidate
+from dse.convert import calibration_set, for_conversion, to_float_file, to_int8
+from dse.images import Images
+from dse.runtimes import open_litert
+
+IMAGES = 4  # random ones, for ranges that nobody looks at
+WARM_UP, RUNS = 3, 15
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A file and its latency on LiteRT, on one thread of this machine."""
+
+    num_bytes: int
+    milliseconds: float
+
+
+def time_network(candidate: Candidate) -> dict[bool, Timed]:
+    """The int8 file (True) and the float file (False) of a network. Raises ExportError."""
+    noise = np.random.default_rng(0).integers(0, 256, (IMAGES, *candidate.input_shape), np.uint8)
+    model = for_conversion(candidate, build_model(candidate.network))
+    files = {
+        True: to_int8(model, calibration_set(Images(noise, np.zeros(IMAGES, np.int64)))),
+        False: to_float_file(model),
+    }
+    return {quantized: Timed(len(content), time_file(content)) for quantized, content in files.items()}
+
+
+def time_file(content: bytes) -> float:
+    """The median milliseconds of one inference, with LiteRT's optimised kernels on one thread."""
+    interpreter = open_litert(content)
+    source = interpreter.get_input_details()[0]
+    interpreter.set_tensor(source["index"], np.zeros(source["shape"], source["dtype"]))
+    taken = []
+    for _ in range(WARM_UP + RUNS):
+        started = time.perf_counter()
+        interpreter.invoke()
+        taken.append(1000 * (time.perf_counter() - started))
+    return statistics.median(taken[WARM_UP:])
