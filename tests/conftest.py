@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from dse.candidate import Candidate
 from dse.datasets import Data, load_data
 from dse.space import Space, load_space, parse_space
 from dse.tasks import load_task
+from dse.timing import with_plausible_weights as with_plausible_weights
 from tests.browser import browser as browser  # a fixture of all tests
 
 # Models that others made: those shipped with the tests, and all of the ground truth where it is at hand.
@@ -94,24 +94,6 @@ def _ctrl_c_is_heard() -> None:
     """Shells start what runs in the background deaf to Ctrl-C, and the programs that tests interrupt would inherit that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def with_plausible_weights(model: keras.Model, seed: int = 0) -> keras.Model:
-    """The model with biases and batch norms as training leaves them: all different.
-
-    Fresh ones are all alike, and the converter stores equal buffers once: the file would be too small.
-    """
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            channels = layer.gamma.shape
-            layer.set_weights(
-                [rng.uniform(0.5, 1.5, channels), *rng.normal(0, 0.3, (2, *channels)), rng.uniform(0.5, 1.5, channels)]
-            )
-        elif getattr(layer, "use_bias", False):
-            kernel, bias = layer.get_weights()
-            layer.set_weights([kernel, rng.normal(0, 0.3, bias.shape)])
-    return model
 
 
 @pytest.fixture(scope="session")

@@ -54,8 +54,8 @@ def command(
     of an engine whose depthwise convolutions work in place, and that of one which also fuses each bottleneck. What else
     the space leaves open has its first value.
 
-    With --measure every network has two rows, as a float file and as an int8 file with fresh weights: the bytes of the
-    file, and the milliseconds of an inference on LiteRT, on one thread of this machine.
+    With --measure every network has two rows, as a float file and as an int8 file with made-up weights: the bytes of
+    the file, and the milliseconds of an inference on LiteRT, on one thread of this machine.
 
     \b
     Example:
