@@ -9,6 +9,7 @@ import numpy as np
 
 from dse.candidate import Candidate
 from dse.cost import Budgets
+from dse.network import Shape
 from dse.screening import Screened, candidate_of_row
 from dse.space import Defaults, Space
 
@@ -35,19 +36,25 @@ class ScreenReport:
     """A screening in figures."""
 
     space: str
-    input_shape: tuple[int, ...]
+    inputs: tuple[Shape, Shape]  # the smallest and the largest image
     count: int
     impossible: int  # drawn candidates that describe no network
     seed: int
     spread: dict[str, list[int]]  # by cost: its percentiles PERCENTS
     fits: list[Fit]
 
+    @property
+    def images(self) -> str:
+        """What images the networks take, as a part of a sentence."""
+        return images_text(self.inputs)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         names = [f"p{percent}" for percent in PERCENTS]
         return {
             "space": self.space,
-            "input": list(self.input_shape),
+            "input": list(self.inputs[0]),
+            "largest_input": list(self.inputs[1]),
             "count": self.count,
             "impossible": self.impossible,
             "seed": self.seed,
@@ -74,8 +81,18 @@ def report(space: Space, defaults: Defaults, screened: Screened, budgets: Budget
     names = dict.fromkeys((*SPREAD, *sorted(limited)))  # what no board asks for is not shown
     spread = {name: [int(v) for v in np.percentile(screened.column(name)[possible], PERCENTS)] for name in names}
     fits = [_fit(space, defaults, screened, name, limits) for name, limits in budgets.limits().items()]
-    shape = space.image(lambda path, domain: next(iter(domain.values())), defaults)
-    return ScreenReport(space.name, shape, len(possible), int(np.sum(~possible)), screened.seed, spread, fits)
+    return ScreenReport(
+        space.name, space.inputs(defaults), len(possible), int(np.sum(~possible)), screened.seed, spread, fits
+    )
+
+
+def images_text(inputs: tuple[Shape, Shape]) -> str:
+    """Images of all sizes between two.
+
+    >>> images_text(((32, 32, 3), (32, 32, 3))), images_text(((48, 48, 1), (96, 96, 3)))
+    ('32x32x3 images', '48x48x1 to 96x96x3 images')
+    """
+    return " to ".join(dict.fromkeys("x".join(map(str, shape)) for shape in inputs)) + " images"
 
 
 def fitting_rows(screened: Screened, limits: dict[str, int]) -> np.ndarray:

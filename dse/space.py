@@ -170,6 +170,19 @@ class Space:
         domain = self.domains.get("resolution")
         return [int(size) for size in (domain.values() if domain else [self.tree["resolution"]])]
 
+    def inputs(self, defaults: Defaults = Defaults()) -> tuple[Shape, Shape]:
+        """The smallest and the largest image that a candidate may take."""
+        height, width, channels = defaults.input_shape
+        heights = self.resolutions() or [height]
+        color = self.tree.get("color")
+        domain = self.domains.get("color")
+        colors = [COLORS[str(name)] for name in (domain.values() if domain else [color])] if color else [channels]
+        ends = [
+            (size, size if self.resolutions() else width, count)
+            for size, count in ((min(heights), min(colors)), (max(heights), max(colors)))
+        ]
+        return ends[0], ends[1]
+
     def sources(self, defaults: Defaults = Defaults()) -> list[str]:
         """The trained networks that its candidates may begin with or learn from, by name."""
         found: list[str] = []

@@ -194,6 +194,8 @@ def test_a_choice_of_whole_networks() -> None:
     candidate = space.from_assignment(asked | {"backbone.plain.stages[0].channels": 8})
     assert candidate.input_shape == (48, 48, 1)
     assert [block.kind for block in candidate.blocks] == ["separable"]
+    assert space.inputs() == ((32, 32, 1), (48, 48, 3))
+    assert load_space("mixed").inputs(Defaults((40, 30, 3))) == ((40, 30, 3), (40, 30, 3))
     fixed = space.at(backbone="wide", **{"backbone.wide.width": 2.0, "resolution": 32, "color": "rgb"})
     assert list(fixed.domains) == ["backbone.wide.stages[0].expansion"]
     assert space.at(**{"backbone.wide.width": 1.0}).size() == 2 * 2 * (3 + 6)

@@ -187,6 +187,7 @@ def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -
 
     from dse.cost import Budget
     from dse.references import load_network, only_network
+    from dse.screen_report import images_text
     from dse.screening import Screening
 
     space = load_network(name)
@@ -196,7 +197,9 @@ def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -
         return
     costs = [cost for cost in Screening(space).costs(RANDOM_CANDIDATES) if cost]
     if not costs:
-        raise DseError(f"none of {RANDOM_CANDIDATES} candidates of {space.name} is a network for 32x32 images")
+        raise DseError(
+            f"none of {RANDOM_CANDIDATES} candidates of {space.name} is a network of {images_text(space.inputs())}"
+        )
     names = ("params", "macs", "arena_bytes", "flash_bytes")
     ranges = {key: [int(v) for v in np.percentile([getattr(c, key) for c in costs], [0, 50, 100])] for key in names}
     share = {
@@ -208,7 +211,7 @@ def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -
         body = {name: dict(zip(keys, values, strict=True)) for name, values in ranges.items()}
         click.echo(json.dumps({"space": space.name, **body, "fits": share}, indent=2))
         return
-    click.echo(f"{space.name}: {len(costs)} random networks of 32x32x3 images")
+    click.echo(f"{space.name}: {len(costs)} random networks of {images_text(space.inputs())}")
     for key, (low, middle, high) in ranges.items():
         click.echo(f"  {key:12} {low:>12,} to {high:>12,}, median {middle:,}")
     for board_name, value in share.items():

@@ -102,9 +102,8 @@ def _print(figures: ScreenReport) -> None:
     from dse.screen_report import PERCENTS
     from dse.units import bytes_text, count_text
 
-    shape = "x".join(map(str, figures.input_shape))
     networks = figures.count - figures.impossible
-    title = f"{figures.space}: {networks:,} random networks of {shape} images (seed {figures.seed})"
+    title = f"{figures.space}: {networks:,} random networks of {figures.images} (seed {figures.seed})"
     table = Table("", title=title, title_justify="left")
     for percent in PERCENTS:
         table.add_column({0: "smallest", 50: "median", 100: "largest"}.get(percent, f"{percent} %"), justify="right")
