@@ -89,8 +89,8 @@ def mean_intervals(matrix: np.ndarray) -> dict[str, Interval]:
     }
     found = {}
     for name, (values, slope) in slopes.items():
-        slope = slope / classes
-        variance = max(0.0, float((shares * slope**2).sum() - (shares * slope).sum() ** 2)) / total
+        # The mean slope, which the variance would be around, is 0: figures are the same for all counts doubled.
+        variance = float((shares * (slope / classes) ** 2).sum()) / total
         mean, half = float(values.mean()), Z95 * math.sqrt(variance)
         found[f"{name}_95"] = [max(0.0, mean - half), min(1.0, mean + half)]
     return found

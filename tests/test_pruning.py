@@ -98,7 +98,7 @@ def silenced(candidate: Candidate, smaller: Candidate, seed: int) -> tuple[keras
 RELU = {
     "bneck": "{expansion: 3, squeeze_excite: 0.25, activation: relu}",
     "dpd": "{multiplier: 2, activation: relu}",
-    "fire": "{bypass: complex}",
+    "fire": "{squeeze_ratio: 0.5}",
     "sqnxt": "{}",
     "residual": "{}",
     "separable": "{activation: relu6}",
