@@ -63,7 +63,7 @@ def check_bundle(bundle: Bundle, data: Data | None, note: Note) -> list[str]:
             found |= class_figures(np.array(report["confusion_matrix"], np.int64), models.classes)
         found["warning"] = warning(report | found)
         files = texts(models, golden, report)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         files = {}
         problems.append(f"{REPORT}: README.md cannot be made of it: {missing}")

@@ -39,29 +39,32 @@ class ChannelClasses:
 
     def __post_init__(self) -> None:
         free: dict[str, str | None] = {}  # by tensor, a member of its class; None where it can only be followed
+        behind: dict[str, frozenset[str]] = {}  # by tensor, the convolutions that its channels come from
         for layer in self.network:
+            first = layer.inputs[0] if layer.inputs else ""
+            before = frozenset[str]().union(*(behind[name] for name in layer.inputs))
             match layer:
                 case Input() | Dense():
-                    free[layer.name] = None
+                    free[layer.name], before = None, frozenset()
                 case Conv2D():
-                    self.parent[layer.name] = layer.name
-                    free[layer.name] = layer.name
+                    self.parent[layer.name] = free[layer.name] = layer.name
                     if layer.groups > 1:
-                        self.frozen |= {layer.name}
-                        self._freeze(free[layer.inputs[0]])
+                        self.frozen |= {layer.name, *before}
+                    before = frozenset([layer.name])
                 case DepthwiseConv2D():
-                    free[layer.name] = free[layer.inputs[0]] if layer.multiplier == 1 else None
+                    free[layer.name] = free[first] if layer.multiplier == 1 else None
                 case Add() | Multiply():
                     free[layer.name] = self._together(*(free[name] for name in layer.inputs))
+                    if free[layer.name] is None:
+                        self.frozen |= before
                 case ChannelShuffle():
-                    self._freeze(free[layer.inputs[0]])
+                    self.frozen |= before
                     free[layer.name] = None
                 case Concat():
                     free[layer.name] = None
-                case Flatten():
-                    free[layer.name] = free[layer.inputs[0]] if len(layer.shape) == 1 else None
                 case _:
-                    free[layer.name] = free[layer.inputs[0]]
+                    free[layer.name] = free[first]
+            behind[layer.name] = before
         self.frozen = {self.of(name) for name in self.frozen}
 
     def of(self, name: str) -> str:
@@ -78,17 +81,11 @@ class ChannelClasses:
         return found
 
     def _together(self, first: str | None, second: str | None) -> str | None:
-        """One class of two tensors; of one that can only be followed, the other must keep all its channels."""
+        """One class of two tensors; none where one of them can only be followed."""
         if first is None or second is None:
-            self._freeze(first)
-            self._freeze(second)
             return None
         self.parent[self.of(second)] = self.of(first)
         return first
-
-    def _freeze(self, name: str | None) -> None:
-        if name is not None:
-            self.frozen.add(name)
 
 
 def sizes(network: Network) -> dict[str, int]:

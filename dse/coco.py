@@ -7,6 +7,7 @@ takes the area that COCO notes for the annotation, which is that of the mask and
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from dse.errors import DataError
 from dse.files import write_atomic
@@ -28,7 +29,7 @@ CLASSES = ("no_person", "person")
 MAX_ANNOTATION_BYTES = 2 << 30
 QUALITY = 95
 SEED = 0
-SETTINGS = "settings.json"
+SETTINGS = "settings.json"  # in the finished set too: how it was made
 
 
 class _Picture(BaseModel):
@@ -51,7 +52,6 @@ class _Category(BaseModel):
 
 
 class _Instances(BaseModel):
-    model_config = ConfigDict(extra="ignore")
     images: list[_Picture]
     annotations: list[_Annotation]
     categories: list[_Category]
@@ -97,12 +97,6 @@ def build_vww(coco: Path, target: Path, settings: VwwSettings, progress: Callabl
             raise DataError(f"{len(wanted) - len(parts['test'])} of the {len(wanted)} test pictures are not in {coco}")
     if settings.balance:
         parts = {part: _balanced(found) for part, found in parts.items()}
-    work = target.with_name(target.name + ".part")
-    _settle(work, settings)
-    jobs = [(entry, part) for part, found in parts.items() for entry in found]
-    with ThreadPoolExecutor() as pool:
-        for done, _ in enumerate(pool.map(lambda job: _write(work, job[0], job[1], settings.size), jobs), 1):
-            progress(done, len(jobs))
     counts = {
         f"{part}/{CLASSES[person]}": sum(entry.person == person for entry in found)
         for part, found in parts.items()
@@ -110,7 +104,14 @@ def build_vww(coco: Path, target: Path, settings: VwwSettings, progress: Callabl
     }
     if empty := [name for name, count in counts.items() if not count]:
         raise DataError(f"{coco}: no pictures for {', '.join(empty)}")
-    (work / SETTINGS).unlink()
+    jobs = [(entry, part) for part, found in parts.items() for entry in found]
+    if len({entry.source.stem for entry, _ in jobs}) < len(jobs):
+        raise DataError(f"{coco}: two pictures of one name, but for what comes after the point")
+    work = target.with_name(target.name + ".part")
+    _settle(work, settings, jobs)
+    with ThreadPoolExecutor() as pool:
+        for done, _ in enumerate(pool.map(lambda job: _write(work, job[0], job[1], settings.size), jobs), 1):
+            progress(done, len(jobs))
     work.rename(target)
     return counts
 
@@ -152,7 +153,7 @@ def _instances(path: Path) -> _Instances:
     try:
         if path.stat().st_size > MAX_ANNOTATION_BYTES:
             raise DataError(f"{path}: more than {MAX_ANNOTATION_BYTES:,} bytes")
-        return TypeAdapter(_Instances).validate_json(path.read_bytes())
+        return _Instances.model_validate_json(path.read_bytes())
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read: {error.strerror}; expected COCO 2014: annotations/instances_train2014.json and "
@@ -171,12 +172,14 @@ def _balanced(entries: list[_Entry]) -> list[_Entry]:
     return [kind[index] for kind in kinds for index in sorted(rng.permutation(len(kind))[:count])]
 
 
-def _settle(work: Path, settings: VwwSettings) -> None:
-    """Begins a folder, or goes on with one that was begun with the same settings. Raises DataError."""
-    text = json.dumps(asdict(settings))
+def _settle(work: Path, settings: VwwSettings, jobs: list[tuple[_Entry, str]]) -> None:
+    """Begins a folder, or goes on with one that was begun with the same settings and pictures. Raises DataError."""
+    names = "\n".join(f"{part} {entry.person} {entry.source.name}" for entry, part in jobs)
+    values = asdict(settings) | {"minival": bool(settings.minival)}
+    text = json.dumps(values | {"pictures": hashlib.sha256(names.encode()).hexdigest()}, indent=2) + "\n"
     path = work / SETTINGS
     if path.is_file() and path.read_text(encoding="utf-8") != text:
-        raise DataError(f"{work} was begun with other settings; remove it, or repeat the first command")
+        raise DataError(f"{work} was begun with other settings or pictures; remove it, or repeat the first command")
     write_atomic(path, text)
 
 

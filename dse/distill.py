@@ -18,6 +18,7 @@ from dse.transfer import model_of
 from dse.weight_source import WeightSource
 
 BATCH = 256
+PROBES = 8
 
 
 class Teacher:
@@ -26,13 +27,17 @@ class Teacher:
     def __init__(self, source: WeightSource, classes: int) -> None:
         self.model = model_of(source)
         self.shape = tuple(self.model.inputs[0].shape[1:])
+        ranks = len(self.shape), len(self.model.outputs[0].shape)
+        if ranks != (3, 2):
+            raise TrialError(f"teacher {source.name}: expected a model from images to one score per class")
         found = self.model.outputs[0].shape[-1]
         if found != classes:
             raise TrialError(f"teacher {source.name}: it knows {found} classes, this task has {classes}")
-        # A model that ends in a softmax gives probabilities, whose logarithms are as good as the scores.
-        self.softmax = getattr(self.model.layers[-1], "activation", None) is keras.activations.softmax or isinstance(
-            self.model.layers[-1], keras.layers.Softmax
-        )
+        # A model that ends in a softmax gives probabilities, whose logarithms are as good as the scores. What comes out
+        # tells which: a softmax may stand in many places.
+        noise = np.random.default_rng(0).random((PROBES, *self.shape)).astype(np.float32)
+        probe = keras.ops.convert_to_numpy(self.model(noise, training=False))
+        self.softmax = bool(np.all(probe >= 0) and np.allclose(probe.sum(1), 1, atol=1e-3))
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Logits, (count, classes) float32, of uint8 images (count, height, width, channels)."""

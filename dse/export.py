@@ -72,6 +72,8 @@ def export(
     quantization: dict[str, Any] = {"method": "post-training", "calibration_images": len(train)}
     seed = read_run(run)["settings"]["seed"]
     if qat:
+        if candidate.training.sparsity:
+            raise ExportError("its weights are sparse, and fine-tuning in int8 would fill the zeros: leave --qat out")
         check_deployable(int8)
         say("running the test images before fine-tuning, in float and in int8")
         before = {

@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from dse.errors import DseError
 from dse.files import write_atomic
 
 PANELS = (
@@ -24,6 +25,8 @@ Lines = dict[str, list[dict[str, Any]]]  # rows by the name of the line that the
 def write_grid_plot(path: Path, rows: list[dict[str, Any]], axes: list[str], title: str) -> None:
     """Draws rows of `dse table` into an HTML page that works offline, or a PNG: a line for each value of the last axis,
     and a panel for each of the first two figures of PANELS that the rows have."""
+    if not any(_has_size(row) for row in rows):
+        raise DseError(f"{path}: nothing to draw: no combination is a network")
     panels = [(key, label) for key, label in PANELS if any(row.get(key) is not None for row in rows)][:MOST_PANELS]
     draw = _page if path.suffix == ".html" else _picture
     write_atomic(path, draw(_lines(rows, axes), axes, panels, title))
@@ -34,11 +37,15 @@ def _size(row: dict[str, Any]) -> float:
     return float(row.get("file") or row["flash"]) / 1000
 
 
+def _has_size(row: dict[str, Any]) -> bool:
+    return bool(row.get("file") or row.get("flash"))
+
+
 def _lines(rows: list[dict[str, Any]], axes: list[str]) -> Lines:
     """The rows of each line, by its name: of one value of the last axis, in float or in int8."""
     lines: Lines = {}
     for row in rows:
-        if row.get("file") or row.get("flash"):
+        if _has_size(row):
             kind = {True: ", int8", False: ", float"}.get(row.get("quantized", ""), "")
             lines.setdefault(html.escape(f"{axes[-1]} {row[axes[-1]]}{kind}"), []).append(row)
     return {name: sorted(found, key=_size) for name, found in lines.items()}

@@ -11,6 +11,7 @@ from dse.errors import DataError
 from dse.images import Images
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm"}
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "PPM")  # whatever a file is called, nothing else is opened
 MAX_IMAGES = 2_000_000
 MAX_PIXELS = 50_000_000
 ORDER_SEED = 0
@@ -71,6 +72,9 @@ def _image_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int
         raise DataError(f"{folder / min(empty)}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     if len(files) > MAX_IMAGES:
         raise DataError(f"{folder}: more than {MAX_IMAGES} images")
+    for path, _ in files:
+        if not path.name.isprintable():  # test files are listed by their names
+            raise DataError(f"{path.parent}: came {path.name!a}, expected file names of printable letters")
     return [files[index] for index in np.random.default_rng(ORDER_SEED).permutation(len(files))]
 
 
@@ -78,7 +82,7 @@ def _image_size(path: Path) -> int:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return int(min(image.size))
     except (OSError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image ({error})") from None
@@ -96,7 +100,7 @@ def read_image(path: Path, size: int) -> np.ndarray:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{path}: {image.width}x{image.height} is more than {MAX_PIXELS} pixels")
             colour = image.convert("RGB")

@@ -74,8 +74,8 @@ def prune(
                 best = (score, smaller, costs, total)
         if best is None or max(best[0]) <= 0:
             raise DseError(
-                f"candidate {candidate.id} cannot be pruned to {target} {limit:,}: with at least an eighth of every "
-                f"width it needs {getattr(cost, target):,}"
+                f"candidate {candidate.id} cannot be pruned to {target} {limit:,}: it still has "
+                f"{getattr(cost, target):,} where nothing more can go, as every width keeps at least an eighth"
             )
         _, now, cost, gone = best
     everything = sum(float(values.sum()) for values in ranked.values())

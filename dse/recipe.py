@@ -59,6 +59,10 @@ def train_candidate(
         if report:
             report(head_epochs + number, metrics)
 
+    def in_time(number: int) -> None:
+        if check:
+            check(head_epochs + number)
+
     last = train(
         model,
         data,
@@ -67,7 +71,7 @@ def train_candidate(
         validation=validation,
         checkpoint=checkpoint,
         report=epoch,
-        check=check,
+        check=in_time,
         teacher=teacher,
     )
     _freeze(model, [])
@@ -86,7 +90,10 @@ def _train_head(
     report: EpochReport | None,
     check: Check | None,
 ) -> tuple[int, dict[str, list[float]]]:
-    """Trains what has no weights of another network yet; how many epochs that took, and what they were like."""
+    """Trains what has no weights of another network yet; how many epochs that took, and what they were like.
+
+    Killed, it begins anew, as its early stopping does: it is the smaller part. Once done it is not done again.
+    """
     settings = candidate.training.model_copy(update={"epochs": candidate.training.head_epochs, "schedule": "constant"})
     if checkpoint and (checkpoint / HEAD_DONE).is_file():
         model.load_weights(checkpoint / HEAD_WEIGHTS)
@@ -98,7 +105,6 @@ def _train_head(
         settings,
         seed=seed,
         validation=validation,
-        checkpoint=checkpoint / "head" if checkpoint else None,
         report=report,
         check=check,
         teacher=teacher,
@@ -106,6 +112,7 @@ def _train_head(
     )
     epochs = len(history["loss"])
     if checkpoint:
+        checkpoint.mkdir(parents=True, exist_ok=True)
         model.save_weights(checkpoint / HEAD_WEIGHTS)
         write_atomic(checkpoint / HEAD_DONE, json.dumps({"epochs": epochs}))
     return epochs, history

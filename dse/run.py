@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from dse.cost import Board, Budget, Budgets, CostReport, estimate
 from dse.database import Place
 from dse.datasets import Data, load_data
-from dse.errors import NothingFitsError
+from dse.errors import NothingFitsError, RunError
 from dse.explorer_names import DEFAULT
 from dse.explorers import Explorers, make_explorer
 from dse.feasible import Nearest, find_nearest
@@ -33,7 +33,7 @@ from dse.space import Defaults, Space
 from dse.study import Study
 from dse.summary import Summary, cost_values
 from dse.tasks import Task
-from dse.weight_source import WeightSource, read_sources
+from dse.weight_source import IMAGENET, WeightSource, read_sources
 from dse.workers import Event, InlinePool, Job, Pool, Setting
 
 PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
@@ -63,6 +63,7 @@ class Settings:
     data: str | None = None
     screen: int = 1  # drafts per proposal, of which the one with the best cheap score is proposed
     storage: str | None = None  # address of a database to keep the study in, instead of study.db
+    classes: int | None = None  # that the data must have, because a trained network has them
 
     def training_defaults(self, data: Data) -> Defaults:
         """What the task and the data give to every candidate."""
@@ -85,7 +86,14 @@ class Face(Protocol):
 def search(settings: Settings, face: Face) -> Summary:
     """Runs or continues a search until `trials` are trained or the time is over. Raises RunError, DataError."""
     data = load_data(settings.task, settings.data)
+    if settings.classes not in (None, len(data.classes)):
+        raise RunError(
+            f"the network knows {settings.classes} classes, and {data.source} has {len(data.classes)}; "
+            "name the task that it was trained for with --task"
+        )
     defaults = settings.training_defaults(data)
+    if IMAGENET in settings.space.sources(defaults, ("teacher",)):
+        raise RunError(f"{IMAGENET} is no teacher: its classes are others; expected a .keras file, or RUN/models/ID")
     sources = read_sources(settings.space.sources(defaults))
     nearest = find_nearest(settings.space, settings.budgets, defaults, settings.seed)
     if nearest.excess > 0:
@@ -130,6 +138,8 @@ class _Loop:
 
     def run(self, nearest: Nearest) -> Summary:
         self.face.began(self.settings, self.data, nearest, self.summary.trained)
+        for text in self.settings.space.idle_settings(self.defaults):
+            self.face.note(text)
         kept = self.data.image_shape[0]
         if (largest := max(self.settings.space.resolutions(), default=0)) > kept:
             self.face.note(

@@ -17,6 +17,7 @@ import numpy as np
 from dse.statistics import Z95, wilson
 
 Interval = list[float]
+MOST_CELLS = 20  # classes up to which the cells of the confusion matrix have intervals: there are their square
 
 
 def accuracy(found: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -36,8 +37,8 @@ def confusion(found: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> 
 def class_figures(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """A confusion matrix of counts, with precision, recall and F1 of each class and in the mean.
 
-    A class that was never found has precision 0. Beside every figure NAME stands its interval NAME_95; beside the
-    matrix those of its cells as shares of their rows.
+    A class that was never found has precision 0. Beside every figure NAME stands its interval NAME_95; beside a matrix
+    of few classes those of its cells as shares of their rows.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -48,7 +49,7 @@ def class_figures(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     means = {"precision": precision, "recall": recall, "f1": f1}
     return {
         "confusion_matrix": matrix.tolist(),
-        "confusion_matrix_95": [[list(wilson(int(cell), int(row.sum()))) for cell in row] for row in matrix],
+        **({"confusion_matrix_95": _cell_intervals(matrix)} if len(classes) <= MOST_CELLS else {}),
         "per_class": {
             name: {"precision": precision[i], "recall": recall[i], "f1": f1[i]}
             | _class_intervals(matrix, i)
@@ -57,6 +58,10 @@ def class_figures(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
         },
         "mean": {name: math.fsum(values) / len(values) for name, values in means.items()} | mean_intervals(matrix),
     }
+
+
+def _cell_intervals(matrix: np.ndarray) -> list[list[Interval]]:
+    return [[list(wilson(int(cell), int(row.sum()))) for cell in row] for row in matrix]
 
 
 def _class_intervals(matrix: np.ndarray, index: int) -> dict[str, Interval]:
@@ -92,5 +97,7 @@ def mean_intervals(matrix: np.ndarray) -> dict[str, Interval]:
         # The mean slope, which the variance would be around, is 0: figures are the same for all counts doubled.
         variance = float((shares * (slope / classes) ** 2).sum()) / total
         mean, half = float(values.mean()), Z95 * math.sqrt(variance)
-        found[f"{name}_95"] = [max(0.0, mean - half), min(1.0, mean + half)]
+        # Where all are right, or none, nothing varies: as one share of all images.
+        ends = (mean - half, mean + half) if half else wilson(round(mean * total), int(total))
+        found[f"{name}_95"] = [max(0.0, ends[0]), min(1.0, ends[1])]
     return found

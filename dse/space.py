@@ -49,7 +49,7 @@ from dse.network import Shape
 from dse.resources import find, shipped
 from dse.space_check import Checker, domain_of
 from dse.strict_yaml import Document, Path_, complaint, load, parse, path_text, show
-from dse.training import Training
+from dse.training import NEEDS, Training
 
 Value = str | int | float | bool
 Assignment = Mapping[str, Value]
@@ -115,8 +115,9 @@ class Space:
             place = self.place(place, str(backbone))
             *path, last = (int(part) if part.isdecimal() else part for part in place.split("."))
             at: Any = tree
-            for part in path:
-                if at is tree and part in ("head", "training"):
+            for depth, part in enumerate(path):
+                of_body = depth == 2 and path[0] == "backbone"
+                if isinstance(at, dict) and part in ("head", "training") and (depth == 0 or of_body):
                     at.setdefault(part, {})  # a file need not have them
                 at = _below(at, part)
             # A key may be new, an element of a list may not.
@@ -183,10 +184,18 @@ class Space:
         ]
         return ends[0], ends[1]
 
-    def sources(self, defaults: Defaults = Defaults()) -> list[str]:
+    def idle_settings(self, defaults: Defaults = Defaults()) -> list[str]:
+        """Of its training settings those that can have no effect, a sentence for each."""
+        return [
+            f"training.{name} has no effect without training.{needed}"
+            for name, needed in NEEDS.items()
+            if name in self.tree.get("training", {}) and not self.sources(defaults, (needed,))
+        ]
+
+    def sources(self, defaults: Defaults = Defaults(), keys: tuple[str, ...] = ("pretrained", "teacher")) -> list[str]:
         """The trained networks that its candidates may begin with or learn from, by name."""
         found: list[str] = []
-        for key in ("pretrained", "teacher"):
+        for key in keys:
             given = self.tree.get("training", {}).get(key, getattr(defaults.training, key))
             domain = self.domains.get(f"training.{key}")
             found += [str(name) for name in (domain.values() if domain else [given]) if name]

@@ -18,4 +18,4 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
     share, z2 = correct / total, Z95 * Z95
     middle = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = Z95 / (1 + z2 / total) * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
-    return middle - half, middle + half
+    return max(0.0, middle - half), min(1.0, middle + half)  # rounding can lead beyond

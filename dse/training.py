@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 @dataclass(frozen=True)
 class QatSettings:
-    """How a trained network is fine-tuned in int8: by Adam, with a cosine to zero. All else is as it was trained."""
+    """How a trained network is fine-tuned in int8: by Adam, with a cosine to zero, on the labels. All else is as it was
+    trained."""
 
     epochs: int = 3
     learning_rate: float = 3e-4
@@ -44,7 +45,7 @@ class Training(BaseModel):
     head_epochs: Annotated[int, Field(ge=0, le=10_000)] = 10
     head_patience: Annotated[int, Field(ge=1, le=1_000)] = 3
     fine_tuning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1  # of the learning rate
-    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of the weights that are set to zero before that
+    sparsity: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of every kernel that is set to zero before that
 
     # -- from another network (Hinton et al. 2015), given as for `pretrained`
 
@@ -56,11 +57,6 @@ class Training(BaseModel):
     def all_epochs(self) -> int:
         """The most epochs that it takes."""
         return self.epochs + (self.head_epochs if self.pretrained else 0)
-
-    @property
-    def sources(self) -> list[str]:
-        """The trained networks that it needs."""
-        return [name for name in (self.pretrained, self.teacher) if name]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data. Settings that came later are left out at their defaults, and so are those without effect: ids and

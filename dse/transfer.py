@@ -7,8 +7,10 @@ keras.applications that is all but the classes.
 
 from __future__ import annotations
 
+import fcntl
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -18,6 +20,7 @@ import keras
 
 from dse.candidate import Candidate
 from dse.convert import load_weights
+from dse.datasets import data_home
 from dse.errors import DseError, TrialError
 from dse.keras_file import load_keras
 from dse.quiet import quiet_native
@@ -69,6 +72,9 @@ def take_weights(model: keras.Model, source: keras.Model, name: str) -> Taken:
     own, others = list(_weighted(model)), list(_weighted(source))
     by_name = {layer.name: layer for layer in others}
     pairs = [(layer, by_name[layer.name]) for layer in own if _alike(layer, by_name.get(layer.name))]
+    # Statistics of batch norm are those of the convolution before it, and mean nothing behind another one.
+    same = {layer.name for layer, _ in pairs}
+    pairs = [pair for pair in pairs if not pair[0].name.endswith("_bn") or pair[0].name.removesuffix("_bn") in same]
     pairs = pairs or list(takewhile(lambda pair: _alike(*pair), zip(own, others, strict=False)))
     if not pairs:
         first = f"its first layer is {_text(others[0])}, here it is {_text(own[0])}" if others else "it has none"
@@ -90,17 +96,27 @@ def _start_from_imagenet(model: keras.Model) -> Taken:
                 nearest = min(sizes, key=lambda one: abs(one - size))
                 settings |= {"weights": IMAGENET, "input_shape": (nearest, nearest, channels)}
                 try:
-                    with quiet_native():
+                    with _one_at_a_time(), quiet_native():
                         source = build(**settings)
-                except Exception as error:  # Keras raises a plain Exception for a failed download
+                except Exception as error:  # Keras raises many kinds: for a failed download, for a file cut short
                     raise TrialError(
-                        f"{IMAGENET}: the weights of {build.__name__} at width {width:g} cannot be had: {error}"
+                        f"{IMAGENET}: the weights of {build.__name__} at width {width:g} cannot be had: {error} (Keras "
+                        "keeps them in ~/.keras/models; a file there that was cut short must be removed)"
                     ) from None
                 taken = take_weights(model, source, IMAGENET)
                 to_unit_range(own[0], own[1])
                 return taken
     known = ", ".join(f"{build.__name__} at widths {widths}" for build, (widths, _) in IMAGENET_NETWORKS.items())
     raise TrialError(f"{IMAGENET}: there are weights of {known}, for colour images; this network is none of them")
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keras writes a download straight to its place, where another worker would find it half done."""
+    data_home().mkdir(parents=True, exist_ok=True)
+    with (data_home() / ".imagenet.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _begins_as(own: list[Any], source: keras.Model) -> bool:

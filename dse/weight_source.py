@@ -30,6 +30,14 @@ class WeightSource:
         return hashlib.sha256(self.candidate.encode() + b"\0" + self.content).hexdigest()
 
 
+def source_name(name: str | Path) -> str:
+    """How a network is written down: as it was named, but below the current folder without the way there."""
+    path = Path(name)
+    return (
+        path.relative_to(Path.cwd()).as_posix() if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(name)
+    )
+
+
 def read_source(name: str) -> WeightSource:
     """The network of that name: a .keras file, the folder of a trained candidate, `imagenet`. Raises DataError."""
     path = Path(name)

@@ -124,7 +124,7 @@ def test_it_goes_on_where_it_was_stopped(folder: Path, tmp_path: Path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         build(folder, tmp_path / "vww")
     assert not (tmp_path / "vww").exists()
-    with pytest.raises(DataError, match="was begun with other settings"):
+    with pytest.raises(DataError, match="was begun with other settings or pictures"):
         build(folder, tmp_path / "vww", VwwSettings(size=32))
     asked: list[str] = []
     monkeypatch.setattr(coco, "read_image", lambda path, size: asked.append(path.name) or read(path, size))

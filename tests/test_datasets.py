@@ -138,6 +138,19 @@ def test_a_folder_may_have_validation_images(tmp_path: Path) -> None:
     assert data.digest != before.digest
 
 
+def test_names_that_no_list_can_hold_and_what_only_looks_like_an_image(tmp_path: Path) -> None:
+    folder = make_folders(tmp_path / "pets")
+    task = load_task(str(folder))
+    bad = folder / "test" / "cat" / "a\nb.png"
+    Image.new("RGB", (40, 40)).save(bad)
+    with pytest.raises(DataError, match=r"came 'a\\nb.png', expected file names of printable letters"):
+        load_data(task, str(folder))
+    bad.unlink()
+    Image.new("RGB", (40, 40)).save(folder / "test" / "cat" / "x.png", format="TIFF")
+    with pytest.raises(DataError, match="x.png: not a readable image"):
+        load_data(task, str(folder))
+
+
 def test_test_images_of_a_folder_have_names_and_a_mixed_order(tmp_path: Path) -> None:
     folder = make_folders(tmp_path / "pets")
     data = load_data(load_task(str(folder)), str(folder))

@@ -194,6 +194,8 @@ def test_a_grid_plot_has_a_line_for_each_value_of_the_last_axis(tmp_path: Path) 
         [50.0, 100.0],
         ["width 1", "width 2"],
     )
+    with pytest.raises(DseError, match="nothing to draw: no combination is a network"):
+        grid_plot.write_grid_plot(tmp_path / "x.png", [{"width": 1, "flash": None}], ["width"], "x")
     grid_plot.write_grid_plot(tmp_path / "x.png", rows, ["width", "resolution"], "x")
     assert (tmp_path / "x.png").stat().st_size > 5000
 

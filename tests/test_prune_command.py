@@ -23,6 +23,7 @@ from dse.sparse import compressed_bytes, make_sparse, zeros
 from dse.training import Training
 from dse.weight_source import CANDIDATE, WEIGHTS, WeightSource
 from tests.conftest import FAMILIES, family_space, only_candidate, with_plausible_weights
+from tests.test_datasets import make_folders
 
 BNECK = only_candidate(family_space("bneck", FAMILIES["bneck"]))
 
@@ -115,3 +116,27 @@ def test_mistakes_are_one_message(arguments: list[str], message: str, trained: P
     assert message in result.output + str(result.exception)
     empty = CliRunner().invoke(cli, ["prune", str(tmp_path), "--macs", "50%", "--out", str(tmp_path / "run")])
     assert "no trained candidate; expected a folder RUN/models/ID" in str(empty.exception)
+
+
+def test_a_task_with_other_classes_is_refused(trained: Path, tmp_path: Path) -> None:
+    task = str(make_folders(tmp_path / "pets"))
+    command = ["prune", str(trained), "--sparsity", "0.5", "--out", str(tmp_path / "run"), "--task", task]
+    refused = str(CliRunner().invoke(cli, command).exception)
+    assert "the network knows 10 classes, and images in pets/, 40x40 has 2; name the task" in refused
+    assert not (tmp_path / "run" / "run.yaml").exists()
+
+
+def test_a_limit_that_holds_and_a_folder_of_another_run_are_refused(trained: Path, tmp_path: Path) -> None:
+    command = ["prune", str(trained), "--params", "1M", "--out", str(tmp_path / "run")]
+    assert "keeps to 1,000,000 already" in str(CliRunner().invoke(cli, command).exception)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.yaml").write_text("settings: {}")
+    command[3] = "50%"
+    assert "another run is there; choose another --out" in str(CliRunner().invoke(cli, command).exception)
+
+
+def test_what_was_taken_away_does_not_come_back_in_int8(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    prune(str(trained), "--sparsity", "0.5", "--out", str(run), "--no-export")
+    command = ["export", str(run), "--trial", "0", "--qat", "--test-images", "20"]
+    assert "its weights are sparse" in str(CliRunner().invoke(cli, command).exception)

@@ -67,6 +67,18 @@ def test_means_over_classes_have_the_interval_that_resampling_gives() -> None:
 def test_classes_that_nobody_found_have_no_slope() -> None:
     found = mean_intervals(np.array([[5, 0, 0], [0, 0, 0], [1, 0, 0]]))
     assert all(0 <= low <= high <= 1 for low, high in found.values())
+    right = mean_intervals(np.array([[10, 0], [0, 20]]))
+    assert right["f1_95"] == list(wilson(30, 30))  # not that it is sure to be 1
+
+
+def test_intervals_are_within_0_and_1() -> None:
+    assert all(wilson(0, n)[0] >= 0 and wilson(n, n)[1] <= 1 for n in range(1, 500))
+
+
+def test_many_classes_have_no_interval_for_each_cell() -> None:
+    figures = confusion(np.arange(30), np.arange(30), [str(i) for i in range(30)])
+    assert "confusion_matrix_95" not in figures
+    assert len(figures["per_class"]) == 30
 
 
 def test_accuracy_has_its_interval() -> None:

@@ -9,9 +9,11 @@ from click.testing import CliRunner
 
 from dse.candidate import Candidate
 from dse.cli import cli, main
+from dse.errors import DseError
 from dse.run_folder import load_summary, model_folder, read_run
-from dse.single import space_of
-from dse.space import load_space
+from dse.single import space_of, with_training
+from dse.space import Defaults, load_space
+from dse.training import Training
 from tests.conftest import FAMILIES, family_space, only_candidate
 
 
@@ -24,9 +26,24 @@ def test_a_candidate_is_a_space_of_its_own(random_candidates: list[Candidate]) -
     for candidate in [*random_candidates[::4], *more, grey]:
         again = only_candidate(space_of(candidate, "again"))
         assert again.id == candidate.id
+    # A task's recipe is for candidates that are chosen in its space; one that is chosen keeps its own settings.
+    recipe = Training(class_weight="balanced", residual_gamma=0.2, pretrained="x", teacher="y")
+    again = space_of(grey, "again").from_assignment({}, Defaults(training=recipe))
+    assert again.id == grey.id
+    with pytest.raises(DseError, match="takes images of 32x48x3; expected square ones in colour or grey"):
+        space_of(Candidate.make((32, 48, 3), 2, grey.blocks, grey.head, grey.training), "oblong")
     changed = only_candidate(space_of(grey, "again", epochs=3, pretrained="imagenet"))
     assert changed.architecture == grey.architecture
     assert (changed.training.epochs, changed.training.pretrained) == (3, "imagenet")
+
+
+def test_other_settings_are_another_run(tmp_path: Path) -> None:
+    """Of a reference network too: its file stays what it is, the run's space does not."""
+    space = load_space("reference/mlperf_resnet8.yaml")
+    slow, slower = (with_training(space, learning_rate=rate) for rate in (0.01, 0.001))
+    assert len({space.digest, slow.digest, slower.digest}) == 3
+    assert only_candidate(slow).training.learning_rate == 0.01
+    assert only_candidate(slow).architecture == only_candidate(space).architecture
 
 
 def train(*arguments: str) -> str:
@@ -67,6 +84,10 @@ def test_a_student_of_a_trained_candidate(tmp_path: Path) -> None:
     [
         (["mixed"], "mixed: stem.channels, stem.stride"),
         (["mlperf_resnet8", "--teacher-weight", "0.5"], "--teacher-weight and --temperature go with a --teacher"),
+        (
+            ["mlperf_resnet8", "--teacher", "imagenet"],
+            "imagenet is no teacher: its classes are others; expected a .keras",
+        ),
         (["mlperf_resnet8", "--teacher", "nowhere"], "nowhere: cannot be read: No such file or directory"),
         (["nowhere.json"], "nowhere.json: cannot be read"),
     ],

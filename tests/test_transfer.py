@@ -196,6 +196,52 @@ def test_the_head_stops_early_and_is_not_trained_again(sample_data: Data, tmp_pa
     assert again == []
 
 
+def test_a_kill_in_the_head_costs_no_epoch_of_what_follows(sample_data: Data, tmp_path: Path) -> None:
+    settings = Training(pretrained="big", epochs=2, head_epochs=3, head_patience=3, batch_size=50)
+    candidate, _, sources = transferred(settings)
+    train, validation = two_classes(sample_data, 100)
+
+    def run(folder: str, stop_at: int | None = None) -> tuple[list[int], list[float]]:
+        told: list[int] = []
+
+        def report(epoch: int, metrics: dict[str, float]) -> None:
+            told.append(epoch)
+            if epoch == stop_at:
+                raise KeyboardInterrupt
+
+        try:
+            _, history = train_candidate(
+                candidate,
+                train,
+                validation,
+                seed=0,
+                sources=sources,
+                checkpoint=tmp_path / folder,
+                report=report,
+            )
+        except KeyboardInterrupt:
+            return told, []
+        return told, history["loss"]
+
+    whole = run("whole")
+    assert whole[0] == [1, 2, 3, 4, 5]
+    for folder, stop_at in (("head", 2), ("last of the head", 3), ("behind it", 4)):
+        assert run(folder, stop_at)[0][-1] == stop_at
+        told, losses = run(folder)
+        assert told[-1] == 5
+        assert losses[-1] == pytest.approx(whole[1][-1], rel=1e-4)
+
+
+def test_batch_norm_is_not_taken_without_its_convolution() -> None:
+    old = only_candidate(family_space("conv", "{kernel: 3}"))
+    new = only_candidate(family_space("conv", "{kernel: 5}"))
+    model, source = build_model(new.network), with_plausible_weights(build_model(old.network))
+    taken = take_weights(model, source, "x")
+    assert "b1_conv_conv" in taken.new
+    assert "b1_conv_conv_bn" in taken.new
+    assert {"b0_conv_conv", "b0_conv_conv_bn", "head_conv"} <= set(taken.taken)
+
+
 def test_a_network_that_is_all_there_goes_on_as_a_whole(sample_data: Data) -> None:
     old = only_candidate(SMALL)
     source = with_plausible_weights(build_model(old.network, seed=3))
@@ -234,6 +280,12 @@ def test_sources_of_a_space_and_settings_without_effect() -> None:
         space.from_assignment(values | {"training.teacher": "bigger"})
     assert load_space("vww").sources() == []
     assert list(read_sources(["imagenet", "imagenet"])) == ["imagenet"]
+    idle = parse_space(text + "training: {temperature: 2, sparsity: 0.5}\n", "s.yaml")
+    assert idle.idle_settings() == [
+        "training.sparsity has no effect without training.pretrained",
+        "training.temperature has no effect without training.teacher",
+    ]
+    assert space.idle_settings() == []
 
 
 def test_a_model_gives_what_its_source_gave(sample_data: Data, tmp_path: Path) -> None:

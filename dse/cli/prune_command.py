@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     from dse.candidate import Candidate
     from dse.cost import CostReport
 
-FINE_TUNING_RATE = 0.3  # of the candidate's learning rate
+FINE_TUNING_RATE = 0.3  # of the candidate's last learning rate
+SAY_EVERY = 5.0  # seconds
+COSTS = ("params", "macs", "arena_bytes", "flash_bytes")
 SMALLER = "pruned"  # the folder in that of the run with the smaller candidate and its weights before fine-tuning
 
 
@@ -24,12 +28,14 @@ SMALLER = "pruned"  # the folder in that of the run with the smaller candidate a
 @click.option("--macs", help="The same for multiply-accumulates.")
 @click.option("--memory", help="The same for the arena: 64KiB, or 50%.")
 @click.option(
-    "--sparsity", type=click.FloatRange(0, 0.99, min_open=True), help="Set this share of all weights to zero."
+    "--sparsity",
+    type=click.FloatRange(0, 0.99, min_open=True),
+    help="Set this share of every kernel to zero, but for depthwise ones.",
 )
 @click.option("--task", default="cifar10", show_default=True, help="Task, as for dse search.")
 @click.option("--data", help="Where the images are, as for dse search.")
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of fine-tuning.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: 0.3 of the candidate's]")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: 0.3 of its last one]")
 @click.option("--teacher", help="Learn from this network: a .keras file, or a folder RUN/models/ID, such as WHAT.")
 @click.option("--board", "boards", multiple=True, help="Say whether it fits this board.")
 @click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads. [default: the cores of this machine]")
@@ -65,12 +71,12 @@ def command(
     Example:
       dse prune results/big/models/0a1b2c3d4e5f --macs 50% --epochs 10 --out results/pruned
     """
-    from dse.cli.search_command import finish, run_search
+    from dse.cli.search_command import data_of, finish, run_search
     from dse.cost import Budgets, load_boards
     from dse.run import Settings
     from dse.single import space_of
     from dse.tasks import load_task
-    from dse.weight_source import CANDIDATE, WEIGHTS, read_source
+    from dse.weight_source import CANDIDATE, WEIGHTS, read_source, source_name
 
     targets = {
         name: text for name, text in (("params", params), ("macs", macs), ("arena_bytes", memory)) if text is not None
@@ -79,23 +85,28 @@ def command(
         raise click.UsageError("give one of --params, --macs, --memory and --sparsity")
     if not (what / CANDIDATE).is_file() or not (what / WEIGHTS).is_file():
         raise RunError(f"{what}: no trained candidate; expected a folder RUN/models/ID")
-    read_source(str(what))
+    digest = read_source(str(what)).digest
     start = out / SMALLER if targets else what
-    candidate = _smaller(what, *next(iter(targets.items())), start) if targets else _load(what)
-    rate = learning_rate or FINE_TUNING_RATE * candidate.training.learning_rate
+    if targets and (out / "run.yaml").exists() and not start.exists():
+        raise RunError(f"{out}: another run is there; choose another --out")
+    whole = _load(what)
+    candidate = _smaller(what, digest, *next(iter(targets.items())), start) if targets else whole
+    trained = whole.training
+    last_rate = trained.learning_rate * (trained.fine_tuning_rate if trained.pretrained else 1.0)
+    rate = learning_rate or FINE_TUNING_RATE * last_rate
     training = {
         "epochs": epochs,
         "learning_rate": rate,
         "fine_tuning_rate": 1.0,
-        "pretrained": str(start),
+        "pretrained": source_name(start),
         "head_epochs": 0,  # nothing is new
         "sparsity": sparsity or 0.0,
-        "teacher": teacher or "",
+        "teacher": source_name(teacher) if teacher else "",
     }
-    the_boards = tuple(load_boards(boards))
+    the_task, the_boards = load_task(task), tuple(load_boards(boards))
     settings = Settings(
-        space=space_of(candidate, f"candidate-{candidate.id}", f"pruned from candidate {_load(what).id}", **training),
-        task=load_task(task),
+        space=space_of(candidate, f"candidate-{candidate.id}", f"pruned from candidate {whole.id}", **training),
+        task=the_task,
         boards=the_boards,
         budgets=Budgets.of_boards(()),
         folder=out,
@@ -104,7 +115,8 @@ def command(
         workers=0,
         threads=threads,
         seed=seed,
-        data=data or (task if Path(task).is_dir() else None),
+        data=data_of(task, the_task, data),
+        classes=candidate.classes,
     )
     summary = run_search(settings)
     finish(settings.folder, summary.count("complete"), exporting, test_images)
@@ -119,7 +131,7 @@ def _load(what: Path) -> Candidate:
     return load_candidate(what / CANDIDATE)
 
 
-def _smaller(what: Path, target: str, text: str, folder: Path) -> Candidate:
+def _smaller(what: Path, digest: str, target: str, text: str, folder: Path) -> Candidate:
     """The pruned candidate, left in `folder` with its weights; one that the same command left there stays."""
     from dse.cost import estimate
     from dse.files import write_atomic
@@ -131,10 +143,14 @@ def _smaller(what: Path, target: str, text: str, folder: Path) -> Candidate:
     cost = estimate(candidate.network)
     share = parse_share(text)
     limit = parse_count(text) if share is None else int(share * getattr(cost, target))
-    asked = {"what": str(what), "target": target, "limit": limit}
+    if getattr(cost, target) <= limit:
+        raise DseError(
+            f"candidate {candidate.id} has {target} {getattr(cost, target):,}, and keeps to {limit:,} already"
+        )
+    asked = {"pruned": digest, "target": target, "limit": limit}
     note = folder / "pruning.json"
     if note.is_file():
-        if {key: json.loads(note.read_text(encoding="utf-8"))[key] for key in asked} != asked:
+        if not _is_of(note, asked):
             raise DseError(f"{folder}: something else was pruned here; choose another --out")
         return _load(folder)
     quiet_tensorflow()
@@ -145,7 +161,7 @@ def _smaller(what: Path, target: str, text: str, folder: Path) -> Candidate:
 
     trained = load_weights(candidate, what / WEIGHTS)
     importance = channel_importance(candidate.network, trained)
-    pruned = prune(candidate, importance, target, limit)
+    pruned = prune(candidate, importance, target, limit, _progress(target, limit))
     model = cut(candidate.network, trained, pruned.candidate.network, importance)
     write_atomic(folder / CANDIDATE, pruned.candidate.to_json() + "\n")
     write_atomic(folder / WEIGHTS, weights_bytes(pruned.candidate, model))
@@ -155,7 +171,26 @@ def _smaller(what: Path, target: str, text: str, folder: Path) -> Candidate:
     return pruned.candidate
 
 
-COSTS = ("params", "macs", "arena_bytes", "flash_bytes")
+def _is_of(note: Path, asked: dict[str, object]) -> bool:
+    """Whether a note of an earlier call is of the same pruning."""
+    try:
+        said = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return isinstance(said, dict) and {key: said.get(key) for key in asked} == asked
+
+
+def _progress(target: str, limit: int) -> Callable[[int], None]:
+    """Says how far it is, every few seconds."""
+    last = time.monotonic()
+
+    def step(value: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > SAY_EVERY:
+            last = time.monotonic()
+            click.echo(f"pruning: {target} {value:,}, down to {limit:,}", err=True)
+
+    return step
 
 
 def _costs(before: CostReport, after: CostReport) -> str:

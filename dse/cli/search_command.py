@@ -14,6 +14,7 @@ from dse.errors import DseError
 if TYPE_CHECKING:
     from dse.run import Face, Settings
     from dse.summary import Summary
+    from dse.tasks import Task
 
 
 @click.command("search")
@@ -136,7 +137,7 @@ def command(
     from dse.explorer_names import parse_explorers
     from dse.run import Settings
     from dse.space import load_space
-    from dse.tasks import FOLDER_OF_IMAGES, load_task
+    from dse.tasks import load_task
     from dse.units import parse_count, parse_duration
 
     if ui_port and not ui:
@@ -144,8 +145,6 @@ def command(
     shares = parse_explorers(explorers)
     the_space, the_task = load_space(space), load_task(task)
     the_boards = tuple(load_boards(boards))
-    if the_task.dataset == FOLDER_OF_IMAGES and not data and Path(task).is_dir():
-        data = task
     if epochs is not None and "epochs" in the_space.tree.get("training", {}):
         the_space = the_space.at(**{"training.epochs": epochs})
     limits = parse_limits(given_limits, bool(the_boards))
@@ -166,11 +165,18 @@ def command(
         trial_timeout=parse_duration(trial_timeout) if trial_timeout else None,
         worker_memory=parse_count(worker_memory) if worker_memory else None,
         seed=seed,
-        data=data,
+        data=data_of(task, the_task, data),
         storage=storage,
     )
     summary = run_search(settings, ui, ui_port)
     finish(settings.folder, summary.count("complete"), exporting, test_images)
+
+
+def data_of(name: str, task: Task, data: str | None) -> str | None:
+    """Where the images of a task are: for a folder of images that is the task, in the folder itself."""
+    from dse.tasks import FOLDER_OF_IMAGES
+
+    return name if task.dataset == FOLDER_OF_IMAGES and not data and Path(name).is_dir() else data
 
 
 def run_search(settings: Settings, ui: str | None = None, ui_port: int | None = None) -> Summary:
@@ -197,6 +203,16 @@ def run_search(settings: Settings, ui: str | None = None, ui_port: int | None = 
         raise SystemExit(130) from None
 
 
+def _why(folder: Path) -> str:
+    """Why the only trial of a run failed; of many, where to look."""
+    from dse.run_folder import load_summary
+
+    records = load_summary(folder).records
+    if len(records) != 1:
+        return f"; 'dse front {folder} --all' says why"
+    return f": {records[0].reason}. It is not tried again in this folder; mend it and choose another --out"
+
+
 def finish(folder: Path, complete: int, exporting: bool, test_images: int | None) -> None:
     """Shows the front, draws it, and exports what has no bundle yet."""
     from dse.cli.export_command import export_front
@@ -205,7 +221,7 @@ def finish(folder: Path, complete: int, exporting: bool, test_images: int | None
     from dse.run_folder import run_boards
 
     if not complete:
-        raise DseError(f"{folder}: no trial is complete; 'dse front {folder}' says why")
+        raise DseError(f"{folder}: no trial is complete{_why(folder)}")
     boards = run_boards(folder)
     print_front(folder, boards if len(boards) > 1 else [], as_json=False)
     for path in plot_run(folder):

@@ -64,7 +64,7 @@ def command(
       dse table --space reference/mobilenet_v2_vww.yaml --grid width --grid resolution
     """
     from dse.cost import load_boards
-    from dse.errors import DseError
+    from dse.errors import DseError, ExportError
     from dse.grid import accuracies, grid, parse_axes
     from dse.space import load_space
 
@@ -80,7 +80,10 @@ def command(
         row = _row(point, named, trained, published)
         if measure and point.candidate:
             click.echo(f"measuring {number} of {len(points)}", err=True)
-            rows += _measured(row, point, trained, published)
+            try:
+                rows += _measured(row, point, trained, published)
+            except ExportError as error:
+                click.echo(f"{_others(point.values)}: {error}", err=True)
         else:
             rows.append(row)
     if others := next((point.others for point in points if point.others), None):

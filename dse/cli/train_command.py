@@ -55,15 +55,15 @@ def command(
       dse train results/big/models/0a1b2c3d4e5f --out results/again --epochs 60
       dse train small.json --teacher results/big/models/0a1b2c3d4e5f --out results/taught
     """
-    from dse.cli.search_command import finish, run_search
+    from dse.cli.search_command import data_of, finish, run_search
     from dse.cost import Budgets, load_boards
     from dse.run import Settings
-    from dse.tasks import FOLDER_OF_IMAGES, load_task
+    from dse.tasks import load_task
+    from dse.weight_source import source_name
 
     the_task, the_boards = load_task(task), tuple(load_boards(boards))
-    if the_task.dataset == FOLDER_OF_IMAGES and not data and Path(task).is_dir():
-        data = task
     given = {name: value for name, value in training.items() if value is not None}
+    given |= {name: source_name(given[name]) for name in ("pretrained", "teacher") if name in given}
     if not training["teacher"] and (given.keys() & {"teacher_weight", "temperature"}):
         raise DseError("--teacher-weight and --temperature go with a --teacher")
     settings = Settings(
@@ -77,7 +77,7 @@ def command(
         workers=workers,
         threads=threads,
         seed=seed,
-        data=data,
+        data=data_of(task, the_task, data),
     )
     summary = run_search(settings)
     finish(settings.folder, summary.count("complete"), exporting, test_images)
@@ -88,7 +88,7 @@ def _only(what: str, training: dict[str, Any]) -> Space:
     from dse.candidate import load_candidate
     from dse.grid import open_text
     from dse.references import load_network
-    from dse.single import space_of
+    from dse.single import space_of, with_training
     from dse.weight_source import CANDIDATE
 
     path = Path(what)
@@ -97,7 +97,7 @@ def _only(what: str, training: dict[str, Any]) -> Space:
         candidate = load_candidate(path)
         return space_of(candidate, f"candidate-{candidate.id}", f"candidate {candidate.id}", **training)
     space = load_network(what)
-    space = space.at(**{f"training.{name}": value for name, value in training.items()}) if training else space
+    space = with_training(space, **training) if training else space
     if space.domains:
         raise DseError(f"{space.name}: {open_text(space)}; dse search trains candidates of a space")
     return space
