@@ -184,9 +184,9 @@ def test_what_is_no_bundle_is_one_message(tmp_path: Path, copy: Path) -> None:
     with pytest.raises(RunError, match="no bundle"):
         read_bundle(tmp_path)
     changed_report(copy, lambda report: report.update(format=1))
-    with pytest.raises(FileError, match=r"report\.json: format: came 1, expected 2; export the trial again"):
+    with pytest.raises(FileError, match=r"report\.json: format: came 1, expected 3; export the trial again"):
         read_bundle(copy)
-    changed_report(copy, lambda report: report.update(format=2, classes=[1, 2]))
+    changed_report(copy, lambda report: report.update(format=3, classes=[1, 2]))
     with pytest.raises(FileError, match=r"report\.json: classes\[0\]: .*string"):
         read_bundle(copy)
     (copy / "report.json").write_text("{")

@@ -149,9 +149,9 @@ def test_every_board_has_sources(path) -> None:  # type: ignore[no-untyped-def]
     assert board.model_bytes > 0
 
 
-def test_the_six_boards_are_there() -> None:
+def test_the_seven_boards_are_there() -> None:
     assert {path.stem for path in list_boards()} == {
-        "imxrt1060", "nano33ble", "bluebox2", "stm32f746g-disco", "frdm-k64f", "fs32k142",
+        "imxrt1060", "nano33ble", "nano33ble-camera", "bluebox2", "stm32f746g-disco", "frdm-k64f", "fs32k142",
     }  # fmt: skip
     with pytest.raises(UnknownNameError, match="did you mean 'imxrt1060'"):
         load_board("imxrt1064")
