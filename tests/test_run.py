@@ -280,9 +280,9 @@ def test_any_error_of_a_trial_is_a_failed_trial(
     def broken(*arguments: object, **options: object) -> None:
         raise error
 
-    import dse.pipeline
+    import dse.recipe
 
-    monkeypatch.setattr(dse.pipeline, "train", broken)
+    monkeypatch.setattr(dse.recipe, "train", broken)
     summary = search(settings(tmp_path, trials=1), Watcher())
     assert summary.count("failed") == 1
     assert reason in next(r.reason for r in summary.records if r.outcome == "failed")
