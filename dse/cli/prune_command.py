@@ -6,10 +6,11 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dse.cli.one_network import run_options, train_only
 from dse.errors import DseError, RunError
 
 if TYPE_CHECKING:
@@ -32,34 +33,22 @@ SMALLER = "pruned"  # the folder in that of the run with the smaller candidate a
     type=click.FloatRange(0, 0.99, min_open=True),
     help="Set this share of every kernel to zero, but for depthwise ones.",
 )
-@click.option("--task", default="cifar10", show_default=True, help="Task, as for dse search.")
-@click.option("--data", help="Where the images are, as for dse search.")
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of fine-tuning.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: 0.3 of its last one]")
 @click.option("--teacher", help="Learn from this network: a .keras file, or a folder RUN/models/ID, such as WHAT.")
-@click.option("--board", "boards", multiple=True, help="Say whether it fits this board.")
-@click.option("--threads", type=click.IntRange(min=1, max=1024), help="Threads. [default: the cores of this machine]")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of the batches.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option("--export/--no-export", "exporting", default=True, show_default=True, help="Write its bundle.")
-@click.option("--test-images", type=click.IntRange(min=1), help="Score on the first N test images. [default: all]")
+@run_options
 def command(
     what: Path,
     params: str | None,
     macs: str | None,
     memory: str | None,
     sparsity: float | None,
-    task: str,
-    data: str | None,
     epochs: int,
     learning_rate: float | None,
     teacher: str | None,
-    boards: tuple[str, ...],
-    threads: int | None,
-    seed: int,
     out: Path,
     exporting: bool,
-    test_images: int | None,
+    **of_run: Any,
 ) -> None:
     """Prune WHAT, the folder RUN/models/ID of a trained candidate, and train what is left for some epochs.
 
@@ -71,11 +60,7 @@ def command(
     Example:
       dse prune results/big/models/0a1b2c3d4e5f --macs 50% --epochs 10 --out results/pruned
     """
-    from dse.cli.search_command import data_of, finish, run_search
-    from dse.cost import Budgets, load_boards
-    from dse.run import Settings
     from dse.single import space_of
-    from dse.tasks import load_task
     from dse.weight_source import CANDIDATE, WEIGHTS, read_source, source_name
 
     targets = {
@@ -103,23 +88,8 @@ def command(
         "sparsity": sparsity or 0.0,
         "teacher": source_name(teacher) if teacher else "",
     }
-    the_task, the_boards = load_task(task), tuple(load_boards(boards))
-    settings = Settings(
-        space=space_of(candidate, f"candidate-{candidate.id}", f"pruned from candidate {whole.id}", **training),
-        task=the_task,
-        boards=the_boards,
-        budgets=Budgets.of_boards(()),
-        folder=out,
-        explorers={"grid": 1.0},
-        trials=1,
-        workers=0,
-        threads=threads,
-        seed=seed,
-        data=data_of(task, the_task, data),
-        classes=candidate.classes,
-    )
-    summary = run_search(settings)
-    finish(settings.folder, summary.count("complete"), exporting, test_images)
+    space = space_of(candidate, f"candidate-{candidate.id}", f"pruned from candidate {whole.id}", **training)
+    train_only(space, out=out, exporting=exporting, classes=candidate.classes, **of_run)
     if exporting and sparsity:
         _compressed(out)
 
