@@ -82,9 +82,7 @@ def build_vww(coco: Path, target: Path, settings: VwwSettings, progress: Callabl
     `coco` has annotations/instances_train2014.json and instances_val2014.json, train2014/ and val2014/. Pictures are
     squashed to a square once. Stopped, it goes on when it is called again. Raises DataError.
     """
-    entries = {
-        name: list(_entries(coco, name, settings)) for name in ("train2014", "val2014")
-    }  # fmt: skip
+    entries = {name: list(_entries(coco, name, settings)) for name in ("train2014", "val2014")}
     parts = {"train": entries["train2014"], "test": entries["val2014"]}
     if settings.minival:
         wanted = set(settings.minival)

@@ -16,7 +16,7 @@ import numpy as np
 
 from dse.errors import DataError
 from dse.image_folder import read_folders
-from dse.images import Images, as_input
+from dse.images import Images, ImageSet, as_input
 from dse.tasks import Task
 
 VALIDATION_SEED = 0  # fixed, so that runs with different seeds are scored on the same images
@@ -80,19 +80,6 @@ def data_home() -> Path:
     return Path(os.environ.get("DSE_DATA") or Path.home() / ".cache" / "dse")
 
 
-@dataclass(frozen=True)
-class _Source:
-    """What a data set is read as."""
-
-    classes: tuple[str, ...]
-    train: Images
-    validation: Images | None  # None: carved from training
-    test: Images
-    text: str
-    free: bool
-    test_files: tuple[str, ...] = ()
-
-
 def load_data(task: Task, location: str | None = None) -> Data:
     """The splits of a task. Raises DataError.
 
@@ -114,12 +101,10 @@ def load_data(task: Task, location: str | None = None) -> Data:
         kept, held_out = split_off(train.labels, task.validation)
         validation = Images(train.images[held_out], train.labels[held_out])
         train = Images(train.images[kept], train.labels[kept])
-    return Data(
-        read.classes, train, validation, test, read.text, digest.hexdigest(), read.free, read.test_files
-    )  # fmt: skip
+    return Data(read.classes, train, validation, test, read.source, digest.hexdigest(), read.free, read.test_files)
 
 
-def _folder(task: Task, location: str | None) -> _Source:
+def _folder(task: Task, location: str | None) -> ImageSet:
     if location is None and task.dataset == "vww":
         if not (data_home() / "vww").is_dir():
             raise DataError(
@@ -129,12 +114,7 @@ def _folder(task: Task, location: str | None) -> _Source:
         location = str(data_home() / "vww")
     if not location:
         raise DataError(f"task {task.task}: say with --data where the images are")
-    return _of_folder(Path(location), task.image_size, task.largest_size)
-
-
-def _of_folder(folder: Path, size: int | None, largest: int) -> _Source:
-    read = read_folders(folder, size, largest)
-    return _Source(read.classes, read.train, read.validation, read.test, read.source, False, read.test_files)
+    return read_folders(Path(location), task.image_size, task.largest_size)
 
 
 def split_off(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -196,7 +176,7 @@ def read_sample() -> tuple[tuple[str, ...], Images, Images]:
     return tuple(about["classes"]), parts[0], parts[1]
 
 
-def _cifar(task: Task, location: str | None) -> _Source:
+def _cifar(task: Task, location: str | None) -> ImageSet:
     name = task.dataset
     layout = CIFAR[name]
     if location == "sample" and name != "cifar10":
@@ -207,21 +187,21 @@ def _cifar(task: Task, location: str | None) -> _Source:
         if inside.is_dir() or (folder / layout.test).is_file():
             return _official(name, inside if inside.is_dir() else folder)
         if (folder / "train").is_dir():
-            return _of_folder(folder, 32, 32)
+            return read_folders(folder, 32, 32)
         raise DataError(f"{folder}: neither {layout.folder} nor train/<class>/* and test/<class>/*")
     if location is None and (data_home() / layout.folder).is_dir():
         return _official(name, data_home() / layout.folder)
     if name == "cifar10":
         classes, train, test = read_sample()
-        return _Source(
-            classes, train, None, test, "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)", True
-        )
+        text = "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)"
+        return ImageSet(classes, train, None, test, text, free=True)
     raise DataError(f"no {name} in {data_home()}; get it with: dse data get {name}")
 
 
-def _official(name: str, folder: Path) -> _Source:
+def _official(name: str, folder: Path) -> ImageSet:
     classes, train, test = read_cifar(folder, CIFAR[name])
-    return _Source(classes, train, None, test, *_source(name, folder))
+    source, free = _source(name, folder)
+    return ImageSet(classes, train, None, test, source, free)
 
 
 def _source(name: str, folder: Path) -> tuple[str, bool]:

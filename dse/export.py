@@ -30,6 +30,7 @@ from dse.runtimes import int8_input, run_float, run_litert, run_tflm
 from dse.scores import accuracy
 from dse.tflite_file import check_deployable
 from dse.training import QatSettings
+from dse.weight_source import WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def export(
     candidate = record.candidate
     if candidate is None or record.outcome not in ("complete", "repeated"):
         raise RunError(f"trial {record.number} is {record.outcome}; only a complete trial can be exported")
-    weights = model_folder(run, candidate.id) / "model.weights.h5"
+    weights = model_folder(run, candidate.id) / WEIGHTS
     if not weights.is_file():
         raise RunError(f"{weights}: missing, so trial {record.number} cannot be exported")
 

@@ -37,12 +37,15 @@ def write_atomic(path: Path, content: bytes | str, mode: int = 0o644) -> None:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds a folder for one process. The kernel frees it when the process dies. Raises RunError when it is held."""
+def locked(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Holds a folder for one process. The kernel frees it when the process dies.
+
+    Raises RunError when another holds it, unless asked to `wait`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             raise RunError(f"{folder}: another dse search is working in this folder") from None
         yield

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from dse.errors import DataError
-from dse.images import Images
+from dse.images import Images, ImageSet
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm"}
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "PPM")  # whatever a file is called, nothing else is opened
@@ -17,19 +16,7 @@ MAX_PIXELS = 50_000_000
 ORDER_SEED = 0
 
 
-@dataclass(frozen=True)
-class ImageFolder:
-    """What was read of a folder. Parts are in mixed order, always the same: their first images are a fair sample."""
-
-    classes: tuple[str, ...]
-    train: Images
-    validation: Images | None
-    test: Images
-    test_files: tuple[str, ...]  # of each test image, below test/
-    source: str
-
-
-def read_folders(folder: Path, size: int | None, largest: int) -> ImageFolder:
+def read_folders(folder: Path, size: int | None, largest: int) -> ImageSet:
     """The images of a folder at `size`, else at that of the first of them, but at most `largest`. Raises DataError."""
     for part in ("train", "test"):
         if not (folder / part).is_dir():
@@ -50,7 +37,7 @@ def read_folders(folder: Path, size: int | None, largest: int) -> ImageFolder:
     images = {part: _read_images(files[part], size) for part in parts}
     names = tuple(path.relative_to(folder / "test").as_posix() for path, _ in files["test"])
     source = f"images in {folder.name}/, {size}x{size}"
-    return ImageFolder(classes, images["train"], images.get("val"), images["test"], names, source)
+    return ImageSet(classes, images["train"], images.get("val"), images["test"], source, test_files=names)
 
 
 def _class_folders(folder: Path) -> set[str]:

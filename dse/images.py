@@ -26,6 +26,19 @@ class Images:
         return self if count is None else Images(self.images[:count], self.labels[:count])
 
 
+@dataclass(frozen=True)
+class ImageSet:
+    """What was read of one place. Parts are in mixed order, always the same: their first images are a fair sample."""
+
+    classes: tuple[str, ...]
+    train: Images
+    validation: Images | None  # None: to be carved from training
+    test: Images
+    source: str
+    free: bool = False  # may be passed on, as CIFAR's official images may; those of a folder are their owner's
+    test_files: tuple[str, ...] = ()  # of each test image, below test/, where they come from a folder
+
+
 def to_float(images: np.ndarray) -> np.ndarray:
     """uint8 images as the float32 in [0, 1] that every model takes."""
     return images.astype(np.float32) / np.float32(255)

@@ -11,8 +11,8 @@ import numpy as np
 from dse.convert import to_int8
 from dse.errors import ExportError, FileError
 from dse.quiet import quiet_tensorflow
+from dse.weight_source import MAX_BYTES
 
-MAX_BYTES = 512 << 20
 CALIBRATION_IMAGES = 4
 
 

@@ -8,7 +8,8 @@ and batch norm learns too.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -20,7 +21,8 @@ from dse.files import write_atomic
 from dse.images import Images
 from dse.sparse import make_sparse
 from dse.train import Check, EpochReport, train
-from dse.transfer import Taken, start_from
+from dse.training import Training
+from dse.transfer import start_from
 from dse.weight_source import WeightSource
 
 HEAD_WEIGHTS, HEAD_DONE = "head.weights.h5", "head.json"
@@ -42,18 +44,17 @@ def train_candidate(
     model = build_model(candidate.network, seed=seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
     teacher = Teacher(sources[settings.teacher], candidate.classes) if settings.teacher else None
     taken = start_from(model, sources[settings.pretrained]) if settings.pretrained else None
+    fit = partial(train, model, data, seed=seed, validation=validation, teacher=teacher)
     head_epochs = 0
     history: dict[str, list[float]] = {}
     if taken and taken.new and settings.head_epochs:
-        head_epochs, history = _train_head(
-            model, taken, data, validation, candidate, seed, teacher, checkpoint, report, check
-        )
+        _freeze(model, taken.taken)
+        head_epochs, history = _train_head(model, settings, checkpoint, partial(fit, report=report, check=check))
     if taken:
         settings = settings.model_copy(update={"learning_rate": settings.learning_rate * settings.fine_tuning_rate})
         _freeze(model, [name for name in taken.taken if taken.new and _is_batch_norm(model.get_layer(name))])
-
-    if settings.sparsity and taken:
-        make_sparse(model, settings.sparsity)
+        if settings.sparsity:
+            make_sparse(model, settings.sparsity)
 
     def epoch(number: int, metrics: dict[str, float]) -> None:
         if report:
@@ -63,53 +64,23 @@ def train_candidate(
         if check:
             check(head_epochs + number)
 
-    last = train(
-        model,
-        data,
-        settings,
-        seed=seed,
-        validation=validation,
-        checkpoint=checkpoint,
-        report=epoch,
-        check=in_time,
-        teacher=teacher,
-    )
+    last = fit(settings, checkpoint=checkpoint, report=epoch, check=in_time)
     _freeze(model, [])
     return model, {name: history.get(name, []) + values for name, values in last.items()}
 
 
 def _train_head(
-    model: keras.Model,
-    taken: Taken,
-    data: Images,
-    validation: Images,
-    candidate: Candidate,
-    seed: int,
-    teacher: Teacher | None,
-    checkpoint: Path | None,
-    report: EpochReport | None,
-    check: Check | None,
+    model: keras.Model, settings: Training, checkpoint: Path | None, fit: Callable[..., dict[str, list[float]]]
 ) -> tuple[int, dict[str, list[float]]]:
     """Trains what has no weights of another network yet; how many epochs that took, and what they were like.
 
     Killed, it begins anew, as its early stopping does: it is the smaller part. Once done it is not done again.
     """
-    settings = candidate.training.model_copy(update={"epochs": candidate.training.head_epochs, "schedule": "constant"})
     if checkpoint and (checkpoint / HEAD_DONE).is_file():
         model.load_weights(checkpoint / HEAD_WEIGHTS)
         return int(json.loads((checkpoint / HEAD_DONE).read_text(encoding="utf-8"))["epochs"]), {}
-    _freeze(model, taken.taken)
-    history = train(
-        model,
-        data,
-        settings,
-        seed=seed,
-        validation=validation,
-        report=report,
-        check=check,
-        teacher=teacher,
-        patience=settings.head_patience,
-    )
+    alone = settings.model_copy(update={"epochs": settings.head_epochs, "schedule": "constant"})
+    history = fit(alone, patience=settings.head_patience)
     epochs = len(history["loss"])
     if checkpoint:
         checkpoint.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ from dse.space import Defaults, Space
 from dse.study import Study
 from dse.summary import Summary, cost_values
 from dse.tasks import Task
-from dse.weight_source import IMAGENET, WeightSource, read_sources
+from dse.weight_source import IMAGENET, WeightSource, read_sources, write_trained
 from dse.workers import Event, InlinePool, Job, Pool, Setting
 
 PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
@@ -266,9 +266,7 @@ class _Loop:
         values["accuracy"] = result.accuracy_float if int8 is None else int8
         if int8 is not None:
             values["accuracy_int8"] = int8
-        folder = model_folder(self.settings.folder, record.candidate.id)
-        write_atomic(folder / "candidate.json", record.candidate.to_json() + "\n")
-        write_atomic(folder / "model.weights.h5", result.weights)
+        write_trained(model_folder(self.settings.folder, record.candidate.id), record.candidate, result.weights)
         self.study.tell_complete(
             event.number,
             values,

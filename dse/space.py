@@ -166,18 +166,18 @@ class Space:
 
     def resolutions(self) -> list[int]:
         """The sizes of the image that may be asked for; none where the space leaves that to the task."""
-        if "resolution" not in self.tree:
-            return []
-        domain = self.domains.get("resolution")
-        return [int(size) for size in (domain.values() if domain else [self.tree["resolution"]])]
+        return [int(size) for size in self._possible("resolution", self.tree.get("resolution"))]
+
+    def _possible(self, path: str, fixed: Any) -> list[Any]:
+        """The values that may come at a path, where `fixed` stands if none is open; none for nothing there."""
+        domain = self.domains.get(path)
+        return list(domain.values()) if domain else [fixed] if fixed else []
 
     def inputs(self, defaults: Defaults = Defaults()) -> tuple[Shape, Shape]:
         """The smallest and the largest image that a candidate may take."""
         height, width, channels = defaults.input_shape
         heights = self.resolutions() or [height]
-        color = self.tree.get("color")
-        domain = self.domains.get("color")
-        colors = [COLORS[str(name)] for name in (domain.values() if domain else [color])] if color else [channels]
+        colors = [COLORS[name] for name in self._possible("color", self.tree.get("color"))] or [channels]
         ends = [
             (size, size if self.resolutions() else width, count)
             for size, count in ((min(heights), min(colors)), (max(heights), max(colors)))
@@ -197,8 +197,7 @@ class Space:
         found: list[str] = []
         for key in keys:
             given = self.tree.get("training", {}).get(key, getattr(defaults.training, key))
-            domain = self.domains.get(f"training.{key}")
-            found += [str(name) for name in (domain.values() if domain else [given]) if name]
+            found += [str(name) for name in self._possible(f"training.{key}", given) if name]
         return found
 
     def backbone(self, choose: Chooser) -> str:

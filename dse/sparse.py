@@ -38,16 +38,6 @@ def make_sparse(model: keras.Model, share: float) -> None:
             layer.kernel.constraint = Masked(mask)
 
 
-def zeros(model: keras.Model) -> float:
-    """The share of the weights in these kernels that are zero."""
-    kernels = [
-        keras.ops.convert_to_numpy(layer.kernel)
-        for layer in model.layers
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-    ]
-    return float(sum(np.sum(kernel == 0) for kernel in kernels) / sum(kernel.size for kernel in kernels))
-
-
 def compressed_bytes(content: bytes) -> int:
     """What is left of a file when it is compressed (zlib, level 9), as for an update over the air."""
     return len(zlib.compress(content, 9))

@@ -7,10 +7,8 @@ keras.applications that is all but the classes.
 
 from __future__ import annotations
 
-import fcntl
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -22,9 +20,10 @@ from dse.candidate import Candidate
 from dse.convert import load_weights
 from dse.datasets import data_home
 from dse.errors import DseError, TrialError
+from dse.files import locked
 from dse.keras_file import load_keras
 from dse.quiet import quiet_native
-from dse.weight_source import IMAGENET, WeightSource
+from dse.weight_source import IMAGENET, WEIGHTS, WeightSource
 
 WEIGHTED = (
     keras.layers.Conv2D,
@@ -51,7 +50,7 @@ def model_of(source: WeightSource) -> keras.Model:
     """The model of a source, but of `imagenet`. Raises TrialError."""
     try:
         with tempfile.TemporaryDirectory(prefix="dse-weights-") as folder:
-            path = Path(folder) / ("model.weights.h5" if source.candidate else "model.keras")
+            path = Path(folder) / (WEIGHTS if source.candidate else "model.keras")
             path.write_bytes(source.content)
             if source.candidate:
                 return load_weights(Candidate.from_json(source.candidate), path)
@@ -96,7 +95,8 @@ def _start_from_imagenet(model: keras.Model) -> Taken:
                 nearest = min(sizes, key=lambda one: abs(one - size))
                 settings |= {"weights": IMAGENET, "input_shape": (nearest, nearest, channels)}
                 try:
-                    with _one_at_a_time(), quiet_native():
+                    # Keras writes a download straight to its place, where another worker would find it half done.
+                    with locked(data_home(), wait=True), quiet_native():
                         source = build(**settings)
                 except Exception as error:  # Keras raises many kinds: for a failed download, for a file cut short
                     raise TrialError(
@@ -108,15 +108,6 @@ def _start_from_imagenet(model: keras.Model) -> Taken:
                 return taken
     known = ", ".join(f"{build.__name__} at widths {widths}" for build, (widths, _) in IMAGENET_NETWORKS.items())
     raise TrialError(f"{IMAGENET}: there are weights of {known}, for colour images; this network is none of them")
-
-
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Keras writes a download straight to its place, where another worker would find it half done."""
-    data_home().mkdir(parents=True, exist_ok=True)
-    with (data_home() / ".imagenet.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _begins_as(own: list[Any], source: keras.Model) -> bool:
@@ -147,8 +138,8 @@ def _weighted(model: keras.Model) -> Iterator[Any]:
 def _alike(layer: Any, other: Any) -> bool:
     return (
         other is not None
-        and next(kind for kind in WEIGHTED[::-1] if isinstance(layer, kind))
-        is next(kind for kind in WEIGHTED[::-1] if isinstance(other, kind))
+        and next(kind for kind in WEIGHTED if isinstance(layer, kind))
+        is next(kind for kind in WEIGHTED if isinstance(other, kind))
         and [weight.shape for weight in layer.weights] == [weight.shape for weight in other.weights]
     )
 

@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dse.candidate import load_candidate
+from dse.candidate import Candidate, load_candidate
 from dse.errors import DataError
+from dse.files import write_atomic
 
 IMAGENET = "imagenet"  # the weights of keras.applications, which it downloads
 MAX_BYTES = 512 << 20
-CANDIDATE, WEIGHTS = "candidate.json", "model.weights.h5"
+CANDIDATE, WEIGHTS = "candidate.json", "model.weights.h5"  # in the folder of a trained candidate
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ def source_name(name: str | Path) -> str:
     return (
         path.relative_to(Path.cwd()).as_posix() if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(name)
     )
+
+
+def write_trained(folder: Path, candidate: Candidate, weights: bytes) -> None:
+    """Leaves a trained candidate in a folder, as `read_source` finds it."""
+    write_atomic(folder / CANDIDATE, candidate.to_json() + "\n")
+    write_atomic(folder / WEIGHTS, weights)
 
 
 def read_source(name: str) -> WeightSource:

@@ -19,13 +19,23 @@ from dse.datasets import Data
 from dse.pipeline import weights_bytes
 from dse.recipe import train_candidate
 from dse.run_folder import load_summary, model_folder
-from dse.sparse import compressed_bytes, make_sparse, zeros
+from dse.sparse import compressed_bytes, make_sparse
 from dse.training import Training
 from dse.weight_source import CANDIDATE, WEIGHTS, WeightSource
 from tests.conftest import FAMILIES, family_space, only_candidate, with_plausible_weights
 from tests.test_datasets import make_folders
 
 BNECK = only_candidate(family_space("bneck", FAMILIES["bneck"]))
+
+
+def zeros(model: keras.Model) -> float:
+    """The share of the weights in the kernels that are pruned that are zero."""
+    kernels = [
+        keras.ops.convert_to_numpy(layer.kernel)
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+    ]
+    return float(sum(np.sum(kernel == 0) for kernel in kernels) / sum(kernel.size for kernel in kernels))
 
 
 @pytest.fixture

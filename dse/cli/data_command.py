@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -31,15 +31,7 @@ def command() -> None:
     "--minival", type=click.Path(path_type=Path), help="vww: a file with the numbers of the pictures to test on."
 )
 @click.option("--by", type=click.Choice(["box", "mask"]), help="vww: whose area must be 0.5 % of it. [default: box]")
-def get(
-    name: str,
-    source: str | None,
-    coco: Path | None,
-    size: int | None,
-    balance: bool,
-    minival: Path | None,
-    by: Literal["box", "mask"] | None,
-) -> None:
+def get(name: str, source: str | None, **of_vww: Any) -> None:
     """Get NAME: cifar10, cifar100 by download or from what you have; vww out of COCO.
 
     CIFAR comes in the official binary layout: the download shows its progress, goes on where it stopped, and is checked
@@ -53,9 +45,9 @@ def get(
       dse data get vww --coco ~/coco --minival mscoco_minival_ids.txt
     """
     if name == "vww":
-        _vww(source, coco, size, balance, minival, by)
+        _vww(source, **of_vww)
         return
-    if coco or size or balance or minival or by:
+    if any(of_vww.values()):
         raise click.UsageError("--coco, --size, --balance, --minival and --by are for vww")
     from dse.download import get_data
 

@@ -75,7 +75,7 @@ def command(
     if targets and (out / "run.yaml").exists() and not start.exists():
         raise RunError(f"{out}: another run is there; choose another --out")
     whole = _load(what)
-    candidate = _smaller(what, digest, *next(iter(targets.items())), start) if targets else whole
+    candidate = _smaller(what, whole, digest, *next(iter(targets.items())), start) if targets else whole
     trained = whole.training
     last_rate = trained.learning_rate * (trained.fine_tuning_rate if trained.pretrained else 1.0)
     rate = learning_rate or FINE_TUNING_RATE * last_rate
@@ -101,15 +101,14 @@ def _load(what: Path) -> Candidate:
     return load_candidate(what / CANDIDATE)
 
 
-def _smaller(what: Path, digest: str, target: str, text: str, folder: Path) -> Candidate:
+def _smaller(what: Path, candidate: Candidate, digest: str, target: str, text: str, folder: Path) -> Candidate:
     """The pruned candidate, left in `folder` with its weights; one that the same command left there stays."""
     from dse.cost import estimate
     from dse.files import write_atomic
     from dse.quiet import quiet_tensorflow
     from dse.units import parse_count, parse_share
-    from dse.weight_source import CANDIDATE, WEIGHTS
+    from dse.weight_source import WEIGHTS, write_trained
 
-    candidate = _load(what)
     cost = estimate(candidate.network)
     share = parse_share(text)
     limit = parse_count(text) if share is None else int(share * getattr(cost, target))
@@ -133,8 +132,7 @@ def _smaller(what: Path, digest: str, target: str, text: str, folder: Path) -> C
     importance = channel_importance(candidate.network, trained)
     pruned = prune(candidate, importance, target, limit, _progress(target, limit))
     model = cut(candidate.network, trained, pruned.candidate.network, importance)
-    write_atomic(folder / CANDIDATE, pruned.candidate.to_json() + "\n")
-    write_atomic(folder / WEIGHTS, weights_bytes(pruned.candidate, model))
+    write_trained(folder, pruned.candidate, weights_bytes(pruned.candidate, model))
     costs = {name: [getattr(cost, name), getattr(pruned.cost, name)] for name in COSTS}
     write_atomic(note, json.dumps(asked | costs | {"lost": pruned.lost}, indent=2) + "\n")
     click.echo(f"pruned: {_costs(cost, pruned.cost)}; with {pruned.lost:.1%} of the importance", err=True)
