@@ -41,8 +41,13 @@ class GridPoint:
 def parse_axes(space: Space, texts: Iterable[str]) -> dict[str, list[Any]]:
     """Places of a space with their values, from texts such as 'width' and 'width=0.5,1.0'. Raises DseError."""
     axes: dict[str, list[Any]] = {}
-    for text in (part for given in texts for part in _split(given)):
-        place, values = _axis(space, text, axes.get("backbone", [None])[0])
+    parts = [part for given in texts for part in _split(given)]
+    # Whose widths `width` means is said by the backbone, wherever it comes.
+    backbone = next(
+        (_axis(space, text, None)[1][0] for text in parts if text.split("=")[0].strip() == "backbone"), None
+    )
+    for text in parts:
+        place, values = _axis(space, text, backbone)
         if place in axes:
             raise DseError(f"--grid {text}: {place} has been given values already; put all of them into one --grid")
         axes[place] = values
@@ -108,28 +113,30 @@ def open_text(space: Space, shown: int = 4) -> str:
     return f"{', '.join(names[:shown])}{more} {'are' if len(names) > 1 else 'is'} open"
 
 
-def grid(space: Space, axes: dict[str, list[Any]]) -> list[GridPoint]:
+def grid(space: Space, axes: dict[str, list[Any]], defaults: Defaults | None = None) -> list[GridPoint]:
     """A network for every combination, or why there is none. Raises DseError.
 
-    What is refused: too many combinations, and values that no network can have.
+    Without `defaults` they have the classes that the space's file names, else ten. What is refused: too many
+    combinations, and values that no network can have.
     """
     count = math.prod(len(values) for values in axes.values())
     if count > MAX_POINTS:
         raise DseError(f"the grid has {count:,} points, expected at most {MAX_POINTS:,}")
+    defaults = defaults or Defaults(classes=classes_of(space))
     points = []
     for combination in itertools.product(*axes.values()):
         values = dict(zip(axes, combination, strict=True))
         try:
             here = space.at(**values)
-            others = first_values(here)
-            candidate = here.from_assignment(others, Defaults(classes=classes_of(here)))
+            others = first_values(here, defaults)
+            candidate = here.from_assignment(others, defaults)
             points.append(GridPoint(values, candidate, estimate(candidate.network), others=others))
         except (ImpossibleError, NetworkError) as error:
             points.append(GridPoint(values, None, None, str(error)))
     return points
 
 
-def first_values(space: Space) -> dict[str, Any]:
+def first_values(space: Space, defaults: Defaults) -> dict[str, Any]:
     """What a space leaves open and a candidate is made of, each with the first of its values. Raises NetworkError."""
     found: dict[str, Any] = {}
 
@@ -137,7 +144,7 @@ def first_values(space: Space) -> dict[str, Any]:
         found[place] = next(iter(domain.values()))
         return found[place]
 
-    space.candidate(choose, Defaults(classes=classes_of(space)))
+    space.candidate(choose, defaults)
     return found
 
 

@@ -136,9 +136,34 @@ def test_accuracies_come_from_a_run(tmp_path: Path) -> None:
     text = yaml.safe_dump({"space": "again", "stages": data["blocks"], "head": data["head"]})
     (tmp_path / "again.yaml").write_text(text)
     arguments = ("--space", str(tmp_path / "again.yaml"), "--grid", "head.dropout=0.0,0.5", "--run", str(RUN), "--json")
-    same, other = json.loads(run("table", *arguments).output)
+    same, other = json.loads(run("table", *arguments).stdout)
     assert same["accuracy"] == record.values["accuracy"]
     assert other["accuracy"] is None
+
+
+def test_classes_come_from_a_run_or_are_given() -> None:
+    """The networks of the person run have two classes; without that none of its accuracies would be found."""
+    person = str(RUN.parent / "person-nano33ble")
+    best = max(
+        (record for record in load_summary(Path(person)).records if record.candidate),
+        key=lambda one: one.values.get("accuracy", 0.0),
+    )
+    assert best.candidate
+    size, _, channels = best.candidate.input_shape
+    backbone = f"backbone=cnn_{len(best.candidate.blocks) // 2 + 1}"  # a convolution and a pooling in turn
+    command = ["table", "--space", "vww", "--json", "--grid", f"width,resolution={size}"]
+    command += ["--grid", f"color={'grey' if channels == 1 else 'rgb'}", "--grid", backbone]
+    done = run(*command, "--run", person)
+    assert "classes 2" in done.stderr
+    assert best.values["accuracy"] in [row["accuracy"] for row in json.loads(done.stdout)]
+    two = json.loads(run(*command, "--classes", "2").stdout)
+    ten = json.loads(run(*command).stdout)
+    assert [row["params"] for row in two] == [row["params"] for row in json.loads(done.stdout)]
+    assert all(few["params"] < many["params"] for few, many in zip(two, ten, strict=True))
+    with pytest.raises(DseError, match="came runs of 2 and 10 classes; say which with --classes"):
+        raise _error(*command, "--run", person, "--run", str(RUN))
+    said = json.loads(run(*command, "--run", person, "--run", str(RUN), "--classes", "10").stdout)
+    assert [row["params"] for row in said] == [row["params"] for row in ten]
 
 
 def test_what_is_not_on_the_grid_has_its_first_value() -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from dse.cost import Board
     from dse.grid import GridPoint
     from dse.published import Figure
+    from dse.record import TrialRecord
+    from dse.space import Defaults
 
 Trained = dict[str, dict[str, float]]  # by architecture, accuracies by their kind
 COSTS = {
@@ -33,6 +35,11 @@ COSTS = {
     type=click.Path(path_type=Path),
     help="Accuracies of networks that this run trained. May be given several times.",
 )
+@click.option(
+    "--classes",
+    type=click.IntRange(min=1, max=100_000),
+    help="Classes. [default: those of --run, else those that the space's file names, else 10]",
+)
 @click.option("--measure", is_flag=True, help="Convert each to float and int8 files; their sizes, and latency here.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it too, into this file: .html or .png.")
 @click.option("--markdown", is_flag=True, help="Markdown instead of a table for the terminal.")
@@ -42,6 +49,7 @@ def command(
     axes: tuple[str, ...],
     boards: tuple[str, ...],
     runs: tuple[Path, ...],
+    classes: int | None,
     measure: bool,
     plot: Path | None,
     markdown: bool,
@@ -71,8 +79,10 @@ def command(
     if markdown and as_json:
         raise DseError("came both --markdown and --json, expected one of them")
     space, named = load_space(name), load_boards(boards)
-    points = grid(space, parse_axes(space, axes))
-    trained, published = _trained(runs), accuracies(space)
+    records = _trained(runs)
+    defaults = _defaults(records, classes)
+    points = grid(space, parse_axes(space, axes), defaults)
+    trained, published = _accuracies(records), accuracies(space)
     if plot and plot.suffix not in (".html", ".png"):
         raise DseError(f"--plot {plot}: expected a name that ends in .html or .png")
     rows = []
@@ -86,7 +96,10 @@ def command(
                 click.echo(f"{_others(point.values)}: {error}", err=True)
         else:
             rows.append(row)
-    if others := next((point.others for point in points if point.others), None):
+    others = next((point.others for point in points if point.others), {})
+    if defaults:
+        others = others | {"classes": defaults.classes}
+    if others:
         click.echo(f"besides: {_others(others)}", err=True)
     for point in points:
         if point.problem:
@@ -166,19 +179,41 @@ def _accuracy(trained: Trained, candidate: Candidate | None, kind: str) -> float
     return trained.get(candidate.architecture, {}).get(kind) if candidate else None
 
 
-def _trained(runs: tuple[Path, ...]) -> Trained:
-    """The best validation accuracies of every network in these runs, by its architecture, however it was trained."""
-    best: Trained = {}
-    if runs:
-        from dse.run_folder import load_summary
+def _trained(runs: tuple[Path, ...]) -> list[TrialRecord]:
+    """The trials that these runs trained."""
+    if not runs:
+        return []
+    from dse.run_folder import load_summary
 
-        for run in runs:
-            for record in load_summary(run).records:
-                if record.candidate and record.outcome == "complete":
-                    found = best.setdefault(record.candidate.architecture, {})
-                    for kind in ("accuracy", "accuracy_float", "accuracy_int8"):
-                        if kind in record.values:
-                            found[kind] = max(record.values[kind], found.get(kind, 0.0))
+    records = (record for run in runs for record in load_summary(run).records)
+    return [record for record in records if record.candidate and record.outcome == "complete"]
+
+
+def _defaults(records: list[TrialRecord], classes: int | None) -> Defaults | None:
+    """What a network has that its space does not say: as in these trials, whose accuracies could not be found else."""
+    from dse.errors import DseError
+    from dse.space import Defaults
+
+    candidates = [record.candidate for record in records if record.candidate]
+    found = sorted({candidate.classes for candidate in candidates})
+    if classes is None and len(found) > 1:
+        raise DseError(f"--run: came runs of {' and '.join(map(str, found))} classes; say which with --classes")
+    classes = classes or next(iter(found), None)
+    if classes is None:
+        return None
+    shapes = {candidate.input_shape for candidate in candidates}
+    return Defaults(shapes.pop() if len(shapes) == 1 else Defaults.input_shape, classes)
+
+
+def _accuracies(records: list[TrialRecord]) -> Trained:
+    """The best validation accuracies of every network, by its architecture, however it was trained."""
+    best: Trained = {}
+    for record in records:
+        if record.candidate:
+            found = best.setdefault(record.candidate.architecture, {})
+            for kind in ("accuracy", "accuracy_float", "accuracy_int8"):
+                if kind in record.values:
+                    found[kind] = max(record.values[kind], found.get(kind, 0.0))
     return best
 
 
