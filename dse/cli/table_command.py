@@ -97,10 +97,9 @@ def command(
         else:
             rows.append(row)
     others = next((point.others for point in points if point.others), {})
-    if defaults:
-        others = others | {"classes": defaults.classes}
-    if others:
-        click.echo(f"besides: {_others(others)}", err=True)
+    if others or defaults:
+        there = next((point.candidate for point in points if point.candidate), None)
+        click.echo(f"besides: {_others(others | ({'classes': there.classes} if there else {}))}", err=True)
     for point in points:
         if point.problem:
             values = ", ".join(f"{place} {value}" for place, value in point.values.items())
