@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -170,29 +171,14 @@ def test_the_head_stops_early_and_is_not_trained_again(sample_data: Data, tmp_pa
     candidate, _, sources = transferred(settings)
     train, validation = two_classes(sample_data, 100)
     told: list[int] = []
-    train_candidate(
-        candidate,
-        train,
-        validation,
-        seed=0,
-        sources=sources,
-        checkpoint=tmp_path / "c",
-        report=lambda epoch, _: told.append(epoch),
-    )
+    run = partial(train_candidate, candidate, train, validation, seed=0, sources=sources, checkpoint=tmp_path / "c")
+    run(report=lambda epoch, _: told.append(epoch))
     head = json.loads((tmp_path / "c" / HEAD_DONE).read_text())["epochs"]
     assert head < 9  # at this rate the loss soon rises
     assert told == list(range(1, head + 2))
     assert (tmp_path / "c" / HEAD_WEIGHTS).is_file()
     again: list[int] = []
-    train_candidate(
-        candidate,
-        train,
-        validation,
-        seed=0,
-        sources=sources,
-        checkpoint=tmp_path / "c",
-        report=lambda epoch, _: again.append(epoch),
-    )
+    run(report=lambda epoch, _: again.append(epoch))
     assert again == []
 
 
