@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dse.datasets import CIFAR, ORIGIN, CifarLayout, data_home, read_cifar, write_cifar
+from dse.cifar import CIFAR, ORIGIN, CifarLayout, read_cifar, write_cifar
+from dse.datasets import data_home
 from dse.errors import DataError, UnknownNameError
 from dse.image_folder import read_folders
 from dse.images import Images

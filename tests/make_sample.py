@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dse.datasets import CIFAR, SAMPLE, read_cifar
+from dse.cifar import CIFAR, SAMPLE, read_cifar
 
 
 def main(folder: Path) -> None:

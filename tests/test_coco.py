@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dse import coco
+from dse.cifar import read_sample
 from dse.cli import cli
 from dse.coco import VwwSettings, build_vww, read_numbers
-from dse.datasets import load_data, read_sample
+from dse.datasets import load_data
 from dse.errors import DataError
 from dse.tasks import load_task
 

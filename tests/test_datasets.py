@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dse import datasets, download
-from dse.datasets import CIFAR, Data, load_data, read_cifar, read_sample, split_off, write_cifar
+from dse import download
+from dse.cifar import CIFAR, read_cifar, read_sample, write_cifar
+from dse.datasets import Data, load_data, split_off
 from dse.errors import DataError, UnknownNameError
 from dse.images import Images, as_input
 from dse.tasks import Task, load_task
@@ -309,7 +310,7 @@ def server(archive: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-u
 
 def known_md5(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     layout = dataclasses.replace(CIFAR10, md5=hashlib.md5(content, usedforsecurity=False).hexdigest())
-    monkeypatch.setitem(datasets.CIFAR, "cifar10", layout)
+    monkeypatch.setitem(CIFAR, "cifar10", layout)
 
 
 def test_a_broken_download_goes_on_where_it_stopped(server, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
