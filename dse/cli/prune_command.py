@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from dse.candidate import Candidate
     from dse.cost import CostReport
 
-FINE_TUNING_RATE = 0.3  # of the candidate's last learning rate
 SAY_EVERY = 5.0  # seconds
 COSTS = ("params", "macs", "arena_bytes", "flash_bytes")
 SMALLER = "pruned"  # the folder in that of the run with the smaller candidate and its weights before fine-tuning
@@ -34,7 +33,7 @@ SMALLER = "pruned"  # the folder in that of the run with the smaller candidate a
     help="Set this share of every kernel to zero, but for depthwise ones.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=5, show_default=True, help="Epochs of fine-tuning.")
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: 0.3 of its last one]")
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="[default: its last one]")
 @click.option("--teacher", help="Learn from this network: a .keras file, or a folder RUN/models/ID, such as WHAT.")
 @run_options
 def command(
@@ -77,11 +76,11 @@ def command(
     whole = _load(what)
     candidate = _smaller(what, whole, digest, *next(iter(targets.items())), start) if targets else whole
     trained = whole.training
+    # As high as in its own training, from where it falls again (Renda et al. 2020): a smaller one recovers less.
     last_rate = trained.learning_rate * (trained.fine_tuning_rate if trained.pretrained else 1.0)
-    rate = learning_rate or FINE_TUNING_RATE * last_rate
     training = {
         "epochs": epochs,
-        "learning_rate": rate,
+        "learning_rate": learning_rate or last_rate,
         "fine_tuning_rate": 1.0,
         "pretrained": source_name(start),
         "head_epochs": 0,  # nothing is new
