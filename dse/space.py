@@ -185,11 +185,13 @@ class Space:
         return ends[0], ends[1]
 
     def idle_settings(self, defaults: Defaults = Defaults()) -> list[str]:
-        """Of its training settings those that can have no effect, a sentence for each."""
+        """Of its training settings those that can have no effect, a sentence for each; none for a default."""
+        given = self.tree.get("training", {})
         return [
             f"training.{name} has no effect without training.{needed}"
             for name, needed in NEEDS.items()
-            if name in self.tree.get("training", {}) and not self.sources(defaults, (needed,))
+            if given.get(name, getattr(Training(), name)) != getattr(Training(), name)
+            and not self.sources(defaults, (needed,))
         ]
 
     def sources(self, defaults: Defaults = Defaults(), keys: tuple[str, ...] = ("pretrained", "teacher")) -> list[str]:

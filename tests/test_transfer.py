@@ -20,6 +20,7 @@ from dse.images import Images, to_float
 from dse.pipeline import run_trial, weights_bytes
 from dse.recipe import HEAD_DONE, HEAD_WEIGHTS, train_candidate
 from dse.references import load_reference
+from dse.single import space_of
 from dse.space import Defaults, load_space, parse_space
 from dse.training import Training
 from dse.transfer import start_from, take_weights, to_unit_range
@@ -272,6 +273,7 @@ def test_sources_of_a_space_and_settings_without_effect() -> None:
         "training.temperature has no effect without training.teacher",
     ]
     assert space.idle_settings() == []
+    assert space_of(plain, "s", "written out, with all its settings").idle_settings() == []
 
 
 def test_a_model_gives_what_its_source_gave(sample_data: Data, tmp_path: Path) -> None:
