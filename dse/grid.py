@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from dse.body import BODY_KEYS
 from dse.candidate import Candidate
 from dse.cost import CostReport, estimate
 from dse.domains import Domain, FloatRange
@@ -81,6 +82,7 @@ def _axis(space: Space, text: str, backbone: str | None) -> tuple[str, list[Any]
     domain = space.domains.get(dotted(space.place(place, backbone)))
     if domain is None or isinstance(domain, FloatRange):
         known = [place for place in published if published[place]] + list(space.domains)
+        known += [name for name in BODY_KEYS if dotted(space.place(name, backbone)) in space.domains]
         raise DseError(
             f"--grid {text}: no values are known there{did_you_mean(dotted(place), known)} "
             f"give some, as in --grid {text}=0.5,1.0"

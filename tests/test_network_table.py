@@ -141,6 +141,11 @@ def test_accuracies_come_from_a_run(tmp_path: Path) -> None:
     assert other["accuracy"] is None
 
 
+def test_a_place_that_is_not_there_is_told_the_nearest() -> None:
+    with pytest.raises(DseError, match=r"--grid widht: no values are known there, did you mean 'width'"):
+        raise _error("table", "--space", "vww", "--grid", "widht")
+
+
 def test_classes_come_from_a_run_or_are_given() -> None:
     """The networks of the person run have two classes; without that none of its accuracies would be found."""
     person = str(RUN.parent / "person-nano33ble")

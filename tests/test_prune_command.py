@@ -145,8 +145,11 @@ def test_a_limit_that_holds_and_a_folder_of_another_run_are_refused(trained: Pat
     assert "another run is there; choose another --out" in str(CliRunner().invoke(cli, command).exception)
 
 
-def test_what_was_taken_away_does_not_come_back_in_int8(trained: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    prune(str(trained), "--sparsity", "0.5", "--out", str(run), "--no-export")
+def test_what_was_taken_away_does_not_come_back_in_int8(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prune(str(trained), "--sparsity", "0.5", "--no-export")
+    run = tmp_path / "results" / f"candidate-{BNECK.id}-sparse"
     command = ["export", str(run), "--trial", "0", "--qat", "--test-images", "20"]
     assert "its weights are sparse" in str(CliRunner().invoke(cli, command).exception)

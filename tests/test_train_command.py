@@ -52,15 +52,17 @@ def train(*arguments: str) -> str:
     return result.output
 
 
-def test_a_student_of_a_trained_candidate(tmp_path: Path) -> None:
+def test_a_student_of_a_trained_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = only_candidate(family_space("conv"))
     (tmp_path / "small.json").write_text(small.to_json())
     common = ["--data", "sample", "--epochs", "1"]
-    train(str(tmp_path / "small.json"), *common, "--no-export", "--out", str(tmp_path / "alone"))
-    first = load_summary(tmp_path / "alone").records[0]
+    monkeypatch.chdir(tmp_path)
+    train("small.json", *common, "--no-export")
+    alone = tmp_path / "results" / f"candidate-{small.id}-trained"
+    first = load_summary(alone).records[0]
     assert first.candidate
     assert first.candidate.architecture == small.architecture
-    teacher = str(model_folder(tmp_path / "alone", first.id))
+    teacher = str(model_folder(alone, first.id))
     taught = [teacher, *common, "--teacher", teacher, "--temperature", "2", "--out", str(tmp_path / "taught")]
     shown = train(*taught, "--test-images", "40")
     assert "int8 on TFLM" in shown
@@ -68,7 +70,7 @@ def test_a_student_of_a_trained_candidate(tmp_path: Path) -> None:
     assert record.candidate
     assert record.candidate.training.temperature == 2
     assert record.id != first.id
-    assert list(read_run(tmp_path / "taught")["settings"]["sources"]) == [teacher]
+    assert list(read_run(tmp_path / "taught")["settings"]["sources"]) == [str(Path(teacher).relative_to(tmp_path))]
     # The same command finds it trained; with another teacher under the same name it is another run.
     train(*taught, "--no-export")
     assert load_summary(tmp_path / "taught").count("complete") == 1

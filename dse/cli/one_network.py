@@ -19,7 +19,7 @@ OPTIONS = (
     click.option(
         "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of weights and batches."
     ),
-    click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run."),
+    click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/NETWORK-HOW]"),
     click.option("--export/--no-export", "exporting", default=True, show_default=True, help="Write its bundle."),
     click.option("--test-images", type=click.IntRange(min=1), help="Score on the first N test images. [default: all]"),
 )
@@ -33,6 +33,11 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def default_out(network: str, how: str) -> Path:
+    """Where the run of a network goes that is `trained`, `pruned` or `sparse`."""
+    return Path("results") / f"{network}-{how}"
+
+
 def train_only(
     space: Space,
     *,
@@ -41,7 +46,7 @@ def train_only(
     boards: tuple[str, ...],
     threads: int | None,
     seed: int,
-    out: Path,
+    out: Path | None,
     exporting: bool,
     test_images: int | None,
     classes: int | None = None,
@@ -61,7 +66,7 @@ def train_only(
         task=the_task,
         boards=tuple(load_boards(boards)),
         budgets=Budgets.of_boards(()),
-        folder=out,
+        folder=out or default_out(space.name, "trained"),
         explorers={"grid": 1.0},
         trials=1,
         workers=0,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dse.cli.one_network import run_options, train_only
+from dse.cli.one_network import default_out, run_options, train_only
 from dse.errors import DseError, RunError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def command(
     epochs: int,
     learning_rate: float | None,
     teacher: str | None,
-    out: Path,
+    out: Path | None,
     exporting: bool,
     **of_run: Any,
 ) -> None:
@@ -57,7 +57,7 @@ def command(
 
     \b
     Example:
-      dse prune results/big/models/0a1b2c3d4e5f --macs 50% --epochs 10 --out results/pruned
+      dse prune results/big/models/0a1b2c3d4e5f --macs 50% --epochs 10
     """
     from dse.single import space_of
     from dse.weight_source import CANDIDATE, WEIGHTS, read_source, source_name
@@ -70,10 +70,11 @@ def command(
     if not (what / CANDIDATE).is_file() or not (what / WEIGHTS).is_file():
         raise RunError(f"{what}: no trained candidate; expected a folder RUN/models/ID")
     digest = read_source(str(what)).digest
+    whole = _load(what)
+    out = out or default_out(f"candidate-{whole.id}", SMALLER if targets else "sparse")
     start = out / SMALLER if targets else what
     if targets and (out / "run.yaml").exists() and not start.exists():
         raise RunError(f"{out}: another run is there; choose another --out")
-    whole = _load(what)
     candidate = _smaller(what, whole, digest, *next(iter(targets.items())), start) if targets else whole
     trained = whole.training
     # As high as in its own training, from where it falls again (Renda et al. 2020): a smaller one recovers less.

@@ -33,8 +33,8 @@ def command(what: str, **given: Any) -> None:
 
     \b
     Example:
-      dse train results/big/models/0a1b2c3d4e5f --out results/again --epochs 60
-      dse train small.json --teacher results/big/models/0a1b2c3d4e5f --out results/taught
+      dse train results/big/models/0a1b2c3d4e5f --epochs 60 --out results/again
+      dse train small.json --teacher results/big/models/0a1b2c3d4e5f
     """
     from dse.weight_source import source_name
 
