@@ -75,7 +75,7 @@ def _page(lines: Lines, axes: list[str], panels: list[tuple[str, str]], title: s
                 1,
                 column,
             )  # fmt: skip
-            figure.update_xaxes(title_text="file (kB)", type="log", row=1, col=column)
+            figure.update_xaxes(title_text="file (kB)", type="log", matches="x", row=1, col=column)
             figure.update_yaxes(title_text=label, row=1, col=column)
     figure.update_layout(title=title, template="plotly_white")
     return str(figure.to_html(include_plotlyjs=True, full_html=True))
@@ -83,14 +83,19 @@ def _page(lines: Lines, axes: list[str], panels: list[tuple[str, str]], title: s
 
 def _picture(lines: Lines, axes: list[str], panels: list[tuple[str, str]], title: str) -> bytes:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     figure = Figure(figsize=(6 * len(panels), 5), layout="constrained")
     figure.suptitle(title)
-    for axis, (key, label) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    shown = figure.subplots(1, len(panels), squeeze=False, sharex=True)[0]
+    for axis, (key, label) in zip(shown, panels, strict=True):
         for name, line in lines.items():
             sizes, values, _ = _points(line, key, axes)
             axis.plot(sizes, values, "o:" if name.endswith("float") else "o-", markersize=4, label=name)
         axis.set(xlabel="file (kB)", ylabel=label, xscale="log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(ScalarFormatter())
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(visible=True, alpha=0.3)
     axis.legend(fontsize=7)
     buffer = io.BytesIO()
