@@ -123,6 +123,8 @@ def read_numbers(path: Path) -> tuple[int, ...]:
     for line in lines:
         if not re.fullmatch(r"\d{1,12}", line):
             raise DataError(f"{path}: came {line[:40]!r}, expected the number of a picture on each line")
+    if not lines:
+        raise DataError(f"{path}: it is empty, expected the number of a picture on each line")
     return tuple(dict.fromkeys(map(int, lines)))
 
 

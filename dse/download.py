@@ -131,7 +131,9 @@ def _unpack(archive: Path, layout: CifarLayout, target: Path) -> None:
                 with inside, (target / name).open("wb") as file:
                     shutil.copyfileobj(inside, file)
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{archive}: not a readable archive: {error}") from None
+        raise DataError(
+            f"{archive}: not a readable archive: {(str(error).splitlines() or [''])[0].rstrip(':')}"
+        ) from None
     missing = [name for name in layout.files if not (target / name).is_file()]
     if missing:
         raise DataError(

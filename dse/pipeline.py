@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -41,6 +41,7 @@ def run_trial(
     checkpoint: Path | None = None,
     report: EpochReport | None = None,
     check: Check | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> TrialResult:
     """Trains and scores one candidate on the validation images. Raises TrialError.
 
@@ -61,6 +62,7 @@ def run_trial(
                 checkpoint=checkpoint,
                 report=report,
                 check=check,
+                say=say,
             )
 
         try:

@@ -184,9 +184,9 @@ class RayPool:
             elif task := tasks.get(event.number):
                 if event.kind == "epoch":
                     task.epoch = event.epoch
-                else:  # the last word of a worker that ends itself: told when it has ended
+                elif event.kind != "said":  # the last word of a worker that ends itself: told when it has ended
                     task.verdict = event.reason
-        return [event for event in mail if event.kind == "epoch"]
+        return [event for event in mail if event.kind in ("epoch", "said")]
 
     def _started(self, seat: _Seat, hello: Hello) -> None:
         seat.hello, seat.reference, seat.failures = hello, None, 0

@@ -22,7 +22,7 @@ from dse.images import Images
 from dse.sparse import make_sparse
 from dse.train import Check, EpochReport, train
 from dse.training import Training
-from dse.transfer import start_from
+from dse.transfer import Taken, start_from
 from dse.weight_source import WeightSource
 
 HEAD_WEIGHTS, HEAD_DONE = "head.weights.h5", "head.json"
@@ -38,12 +38,18 @@ def train_candidate(
     checkpoint: Path | None = None,
     report: EpochReport | None = None,
     check: Check | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """A trained model, and loss and accuracy of the epochs that ran. Raises as `train`."""
+    """A trained model, and loss and accuracy of the epochs that ran. Raises as `train`.
+
+    `say` hears what it begins with.
+    """
     settings = candidate.training
     model = build_model(candidate.network, seed=seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
     teacher = Teacher(sources[settings.teacher], candidate.classes) if settings.teacher else None
     taken = start_from(model, sources[settings.pretrained]) if settings.pretrained else None
+    if taken:
+        say(_what_is_taken(taken, settings))
     fit = partial(train, model, data, seed=seed, validation=validation, teacher=teacher)
     head_epochs = 0
     history: dict[str, list[float]] = {}
@@ -87,6 +93,16 @@ def _train_head(
         model.save_weights(checkpoint / HEAD_WEIGHTS)
         write_atomic(checkpoint / HEAD_DONE, json.dumps({"epochs": epochs}))
     return epochs, history
+
+
+def _what_is_taken(taken: Taken, settings: Training) -> str:
+    """As a sentence."""
+    count = len(taken.taken) + len(taken.new)
+    text = f"weights of {len(taken.taken)} of {count} layers are from {settings.pretrained}"
+    if not (taken.new and settings.head_epochs):
+        return text
+    others = ", ".join(taken.new[:3]) + (f" and {len(taken.new) - 3} more" if len(taken.new) > 3 else "")
+    return f"{text}; the others ({others}) are trained alone first, for at most {settings.head_epochs} epochs"
 
 
 def _freeze(model: keras.Model, names: list[str]) -> None:

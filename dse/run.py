@@ -248,7 +248,7 @@ class _Loop:
                 candidate = self.running[event.number].candidate
                 assert candidate is not None
                 self.face.epoch(event.number, event.epoch, candidate.training.all_epochs, event.metrics)
-            case "retried":
+            case "said" | "retried":
                 self.face.note(f"trial {event.number}: {event.reason}")
             case "failed":
                 self.study.tell_failed(event.number, event.reason)

@@ -59,12 +59,19 @@ def settle(folder: Path, wanted: dict[str, Any], location: str | None, storage: 
     return place or Place.in_folder(folder)
 
 
+# What a person changed, where a checksum stands for it.
+NAMES = {
+    "data_sha256": "images (data_sha256)",
+    "space_sha256": "space, or with other settings of training (space_sha256)",
+}
+
+
 def _compare(folder: Path, wanted: dict[str, Any]) -> None:
     """Raises RunError, with the first setting that differs."""
     found, asked = _flat(read_run(folder)["settings"]), _flat(wanted["settings"])
     for key in [*asked, *found]:
         if found.get(key) != asked.get(key):
-            what = "images (data_sha256)" if key == "data_sha256" else key
+            what = NAMES.get(key, key)
             raise RunError(
                 f"{folder} was made with another {what}: {_short(found.get(key))}, "
                 f"now {_short(asked.get(key))}; repeat the first command to go on, or choose another --out"

@@ -36,7 +36,7 @@ class Job:
 class Event:
     """Something that happened to a trial; a note is about the workers, and has no trial."""
 
-    kind: Literal["epoch", "done", "failed", "retried", "note"]
+    kind: Literal["epoch", "said", "done", "failed", "retried", "note"]
     number: int
     epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
@@ -118,6 +118,7 @@ def perform(job: Job, setting: Setting, report: Any) -> Event:
             checkpoint=job.checkpoint,
             report=lambda epoch, metrics: report(Event("epoch", job.number, epoch, metrics)),
             check=in_time,
+            say=lambda text: report(Event("said", job.number, reason=text)),
         )
         return Event("done", job.number, result=result, seconds=seconds())
     except DseError as error:

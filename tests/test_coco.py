@@ -111,6 +111,9 @@ def test_the_published_split_and_a_balanced_one(folder: Path, tmp_path: Path) ->
     (tmp_path / "ids.txt").write_text("4\nfive\n")
     with pytest.raises(DataError, match=r"ids.txt: came 'five', expected the number of a picture on each line"):
         read_numbers(tmp_path / "ids.txt")
+    (tmp_path / "ids.txt").write_text("")
+    with pytest.raises(DataError, match="it is empty, expected the number of a picture on each line"):
+        read_numbers(tmp_path / "ids.txt")
 
 
 def test_it_goes_on_where_it_was_stopped(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

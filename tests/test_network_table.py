@@ -167,7 +167,9 @@ def test_classes_come_from_a_run_or_are_given() -> None:
     assert all(few["params"] < many["params"] for few, many in zip(two, ten, strict=True))
     with pytest.raises(DseError, match="came runs of 2 and 10 classes; say which with --classes"):
         raise _error(*command, "--run", person, "--run", str(RUN))
-    said = json.loads(run(*command, "--run", person, "--run", str(RUN), "--classes", "10").stdout)
+    done = run(*command, "--run", person, "--run", str(RUN), "--classes", "10")
+    assert "networks that were trained there is on this grid" in done.stderr
+    said = json.loads(done.stdout)
     assert [row["params"] for row in said] == [row["params"] for row in ten]
 
 

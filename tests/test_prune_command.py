@@ -114,9 +114,11 @@ def test_the_smallest_weights_are_zero_and_stay_so(sample_data: Data) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "give one of --params, --macs, --memory and --sparsity"),
-        (["--macs", "50%", "--params", "10k"], "give one of --params, --macs, --memory and --sparsity"),
-        (["--macs", "150%"], "'150%' is no share; expected a number such as 50%, above 0 and below 100"),
+        ([], "give exactly one of --params, --macs, --memory and --sparsity"),
+        (["--macs", "50%", "--params", "10k"], "give exactly one of --params, --macs, --memory and --sparsity"),
+        (["--macs", "150%"], "--macs: '150%' is no share; expected a number such as 50%, above 0 and below 100"),
+        (["--macs", "0.5"], "--macs: '0.5' is no amount"),
+        (["--macs", "50%", "--board", "nowhere"], "unknown board 'nowhere'"),
         (["--memory", "1KiB"], "cannot be pruned to arena_bytes 1,024"),
     ],
 )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from dse.build import build_model
 from dse.candidate import Candidate
 from dse.cli import cli, main
 from dse.errors import DseError
@@ -92,6 +96,8 @@ def test_a_student_of_a_trained_candidate(tmp_path: Path, monkeypatch: pytest.Mo
         ),
         (["mlperf_resnet8", "--teacher", "nowhere"], "nowhere: cannot be read: No such file or directory"),
         (["nowhere.json"], "nowhere.json: cannot be read"),
+        (["mlperf_resnet8", "--head-epochs", "3"], "--head-epochs goes with --pretrained"),
+        (["."], ".: no candidate in there; expected a folder RUN/models/ID"),
     ],
 )
 def test_mistakes_are_one_message(
@@ -107,3 +113,38 @@ def test_mistakes_are_one_message(
         main()
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_candidate_for_other_classes(tmp_path: Path) -> None:
+    """Refused where nobody asked for a task, of which it may have been none; else it gets the classes of the task."""
+    three = family_space("conv").sample(np.random.default_rng(0), Defaults(classes=3))[1]
+    (tmp_path / "three.json").write_text(three.to_json())
+    command = [str(tmp_path / "three.json"), "--data", "sample", "--epochs", "1", "--no-export"]
+    refused = CliRunner().invoke(cli, ["train", *command, "--out", str(tmp_path / "refused")])
+    assert "the network knows 3 classes" in str(refused.exception)
+    assert not (tmp_path / "refused").exists()
+    train(*command, "--task", "cifar10", "--out", str(tmp_path / "ten"))
+    record = load_summary(tmp_path / "ten").records[0]
+    assert record.candidate
+    assert record.candidate.classes == 10
+
+
+def test_what_it_begins_with_is_said_and_a_failure_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that do not fit fail the trial. With others in their place the same command trains it."""
+    monkeypatch.chdir(tmp_path)
+    small = only_candidate(family_space("conv"))
+    Path("small.json").write_text(small.to_json())
+    layers = [keras.Input((32, 32, 3)), keras.layers.Conv2D(77, 1), keras.layers.Flatten(), keras.layers.Dense(10)]
+    keras.Sequential(layers).save("other.keras")
+    command = ["train", "small.json", "--data", "sample", "--epochs", "1", "--no-export", "--board", "nano33ble"]
+    command += ["--pretrained", "other.keras", "--head-epochs", "0", "--out", "run"]
+    failed = CliRunner().invoke(cli, command)
+    assert "none of its weights fit" in str(failed.exception)
+    assert "nano33ble: fits: " in failed.output
+    build_model(small.network, seed=3).save("other.keras")
+    again = CliRunner().invoke(cli, command, catch_exceptions=False)
+    assert again.exit_code == 0
+    assert re.search(r"weights of (\d+) of \1 layers are from other.keras", again.output)
+    assert [record.outcome for record in load_summary(Path("run")).records] == ["complete"]

@@ -163,13 +163,7 @@ def _show(
 
 def lines_of(verdict: Verdict) -> list[str]:
     """A verdict as a person reads it."""
-    from dse.units import bytes_text
-
-    parts = []
-    for name, left in verdict.left.items():
-        what = {"inplace_bytes": "memory in place"}.get(name, name.removesuffix("_bytes"))
-        parts.append(f"{what} {bytes_text(abs(left))} {'left' if left >= 0 else 'too much'}")
-    lines = [f"{verdict.board.name}: {'fits' if verdict.fits else 'does not fit'}: {', '.join(parts)}"]
+    lines = [str(verdict)]
     if verdict.latencies:
         lines.append(f"  latency: {'; '.join(map(str, verdict.latencies.values()))}")
     lines.append(f"  {verdict.basis}")

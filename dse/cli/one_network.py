@@ -19,7 +19,9 @@ OPTIONS = (
     click.option(
         "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of weights and batches."
     ),
-    click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/NETWORK-HOW]"),
+    click.option(
+        "--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/NETWORK-trained or such]"
+    ),
     click.option("--export/--no-export", "exporting", default=True, show_default=True, help="Write its bundle."),
     click.option("--test-images", type=click.IntRange(min=1), help="Score on the first N test images. [default: all]"),
 )
@@ -36,6 +38,20 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def default_out(network: str, how: str) -> Path:
     """Where the run of a network goes that is `trained`, `pruned` or `sparse`."""
     return Path("results") / f"{network}-{how}"
+
+
+def _forget_a_failure(folder: Path) -> None:
+    """Empties a run whose training failed, to train the network again: what was wrong may have been mended."""
+    from dse.database import OWN
+    from dse.files import locked
+    from dse.run_folder import load_summary
+
+    if (folder / "run.yaml").is_file() and (folder / OWN).is_file():
+        with locked(folder):
+            records = load_summary(folder).records
+            if records and all(record.outcome == "failed" for record in records):
+                (folder / OWN).unlink()
+                (folder / "run.yaml").unlink()
 
 
 def train_only(
@@ -61,12 +77,14 @@ def train_only(
     from dse.tasks import load_task
 
     the_task = load_task(task)
+    folder = out or default_out(space.name, "trained")
+    _forget_a_failure(folder)
     settings = Settings(
         space=space,
         task=the_task,
         boards=tuple(load_boards(boards)),
         budgets=Budgets.of_boards(()),
-        folder=out or default_out(space.name, "trained"),
+        folder=folder,
         explorers={"grid": 1.0},
         trials=1,
         workers=0,

@@ -12,7 +12,7 @@ from dse.record import TrialRecord
 from dse.units import bytes_text, count_text, duration_text
 
 if TYPE_CHECKING:
-    from dse.cost import CostReport
+    from dse.cost import Board, CostReport
     from dse.datasets import Data
     from dse.feasible import Nearest
     from dse.run import Settings
@@ -33,6 +33,7 @@ class PlainFace:
         self.started = time.monotonic()
         self.first_done = 0
         self.trials = 0
+        self.boards: tuple[Board, ...] = ()
         self.last_infeasible_line = 0.0
 
     def __enter__(self) -> Self:
@@ -51,6 +52,8 @@ class PlainFace:
 
     def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
         self.trials, self.first_done = settings.trials, done
+        # Where the boards are no limits it is said of each network whether it fits them.
+        self.boards = () if any(settings.budgets.limits().values()) else settings.boards
         self.line(f"data: {data.source}")
         train, validation, test = (f"{len(part):,}" for part in (data.train, data.validation, data.test))
         self.line(f"      {train} to train on, {validation} to choose by, {test} to report on")
@@ -60,14 +63,20 @@ class PlainFace:
         if settings.space.domains:
             which = "one of them" if len(settings.boards) > 1 else "it"
             self.line(f"      {nearest.share:.0%} of random candidates of {settings.space.name} fit {which}")
-        self.line(f"run:  {settings.folder}" + (f" (goes on after {done} trials)" if done else ""))
+        self.line(
+            f"run:  {settings.folder}" + (f" (goes on after {done} trial{'s' if done > 1 else ''})" if done else "")
+        )
 
     def proposed(self, record: TrialRecord, cost: CostReport | None) -> None:
         if cost:
+            from dse.cost.verdict import judge
+
             self.line(
                 f"trial {record.number} {record.id}: {count_text(cost.params)} parameters, "
                 f"{count_text(cost.macs)} MACs, arena {bytes_text(cost.arena_bytes)}"
             )
+            for board in self.boards:
+                self.line(str(judge(cost, board)))
 
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         accuracy = metrics.get("val_accuracy")

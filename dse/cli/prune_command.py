@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dse.cost import CostReport
 
 SAY_EVERY = 5.0  # seconds
+OPTIONS = {"params": "--params", "macs": "--macs", "arena_bytes": "--memory"}  # by what they limit
 COSTS = ("params", "macs", "arena_bytes", "flash_bytes")
 SMALLER = "pruned"  # the folder in that of the run with the smaller candidate and its weights before fine-tuning
 
@@ -59,14 +60,18 @@ def command(
     Example:
       dse prune results/big/models/0a1b2c3d4e5f --macs 50% --epochs 10
     """
+    from dse.cost import load_boards
     from dse.single import space_of
+    from dse.tasks import load_task
     from dse.weight_source import CANDIDATE, WEIGHTS, read_source, source_name
 
     targets = {
         name: text for name, text in (("params", params), ("macs", macs), ("arena_bytes", memory)) if text is not None
     }
     if len(targets) + (sparsity is not None) != 1:
-        raise click.UsageError("give one of --params, --macs, --memory and --sparsity")
+        raise click.UsageError("give exactly one of --params, --macs, --memory and --sparsity")
+    load_task(of_run["task"])  # what is wrong with these is said before the work
+    load_boards(of_run["boards"])
     if not (what / CANDIDATE).is_file() or not (what / WEIGHTS).is_file():
         raise RunError(f"{what}: no trained candidate; expected a folder RUN/models/ID")
     digest = read_source(str(what)).digest
@@ -110,18 +115,22 @@ def _smaller(what: Path, candidate: Candidate, digest: str, target: str, text: s
     from dse.weight_source import WEIGHTS, write_trained
 
     cost = estimate(candidate.network)
-    share = parse_share(text)
-    limit = parse_count(text) if share is None else int(share * getattr(cost, target))
+    option = OPTIONS[target]
+    try:
+        share = parse_share(text)
+        limit = parse_count(text) if share is None else int(share * getattr(cost, target))
+    except DseError as error:
+        raise DseError(f"{option}: {error}; or a share of what it has, such as 50%") from None
     if getattr(cost, target) <= limit:
         raise DseError(
-            f"candidate {candidate.id} has {target} {getattr(cost, target):,}, and keeps to {limit:,} already"
+            f"{option} {text}: candidate {candidate.id} has {getattr(cost, target):,}, and keeps to {limit:,} already"
         )
     asked = {"pruned": digest, "target": target, "limit": limit}
     note = folder / "pruning.json"
-    if note.is_file():
-        if not _is_of(note, asked):
-            raise DseError(f"{folder}: something else was pruned here; choose another --out")
+    if note.is_file() and _is_of(note, asked):
         return _load(folder)
+    if note.is_file() and (folder.parent / "run.yaml").exists():
+        raise DseError(f"{folder}: something else was pruned here; choose another --out")
     quiet_tensorflow()
     from dse.convert import load_weights
     from dse.pipeline import weights_bytes
@@ -135,7 +144,7 @@ def _smaller(what: Path, candidate: Candidate, digest: str, target: str, text: s
     write_trained(folder, pruned.candidate, weights_bytes(pruned.candidate, model))
     costs = {name: [getattr(cost, name), getattr(pruned.cost, name)] for name in COSTS}
     write_atomic(note, json.dumps(asked | costs | {"lost": pruned.lost}, indent=2) + "\n")
-    click.echo(f"pruned: {_costs(cost, pruned.cost)}; with {pruned.lost:.1%} of the importance", err=True)
+    click.echo(f"pruned: {_costs(cost, pruned.cost)}; {pruned.lost:.1%} of the importance went", err=True)
     return pruned.candidate
 
 

@@ -210,7 +210,7 @@ def _why(folder: Path) -> str:
     records = load_summary(folder).records
     if len(records) != 1:
         return f"; 'dse front {folder} --all' says why"
-    return f": {records[0].reason}. It is not tried again in this folder; mend it and choose another --out"
+    return f": {records[0].reason}"
 
 
 def finish(folder: Path, complete: int, exporting: bool, test_images: int | None) -> None:

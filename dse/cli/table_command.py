@@ -85,6 +85,8 @@ def command(
     trained, published = _accuracies(records), accuracies(space)
     if plot and plot.suffix not in (".html", ".png"):
         raise DseError(f"--plot {plot}: expected a name that ends in .html or .png")
+    if runs and not any(point.candidate and point.candidate.architecture in trained for point in points):
+        click.echo(f"--run: none of the {len(trained)} networks that were trained there is on this grid", err=True)
     rows = []
     for number, point in enumerate(points, 1):
         row = _row(point, named, trained, published)

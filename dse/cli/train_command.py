@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dse.cli.one_network import NAMES, run_options, train_only
 from dse.errors import DseError
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the candidate's.")
 @click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Instead of the candidate's.")
 @click.option("--pretrained", help="Begin with these weights: a .keras file, a folder RUN/models/ID, or imagenet.")
+@click.option(
+    "--head-epochs",
+    type=click.IntRange(min=0),
+    help="With --pretrained: what is new is trained alone first, for so many epochs at most. [default: 10]",
+)
 @click.option("--teacher", help="Learn from this network: a .keras file, or a folder RUN/models/ID.")
 @click.option("--teacher-weight", type=click.FloatRange(0, 1), help="Its share of the loss. [default: 0.7]")
 @click.option(
@@ -29,7 +35,8 @@ def command(what: str, **given: Any) -> None:
     """Train one network, WHAT: a candidate (.json, or a folder RUN/models/ID), a reference network, or a space of one.
 
     What comes back is a run with one trial, for all commands that read runs. It is trained by its own settings, but for
-    those given here; the classes are those of the task. Stopped, it goes on when the same command is given again.
+    those given here; with a --task the classes are those of the task. Stopped or failed, it goes on when the same
+    command is given again.
 
     \b
     Example:
@@ -38,16 +45,20 @@ def command(what: str, **given: Any) -> None:
     """
     from dse.weight_source import source_name
 
+    asked_for = click.get_current_context().get_parameter_source("task") is ParameterSource.COMMANDLINE
     of_run = {name: given.pop(name) for name in NAMES}
     training = {name: value for name, value in given.items() if value is not None}
     training |= {name: source_name(training[name]) for name in ("pretrained", "teacher") if name in training}
     if "teacher" not in training and (training.keys() & {"teacher_weight", "temperature"}):
         raise DseError("--teacher-weight and --temperature go with a --teacher")
-    train_only(_only(what, training), **of_run)
+    if "head_epochs" in training and "pretrained" not in training:
+        raise DseError("--head-epochs goes with --pretrained")
+    space, classes = _only(what, training)
+    train_only(space, classes=None if asked_for else classes, **of_run)
 
 
-def _only(what: str, training: dict[str, Any]) -> Space:
-    """The network as a space in which nothing is open."""
+def _only(what: str, training: dict[str, Any]) -> tuple[Space, int | None]:
+    """The network as a space in which nothing is open, and the classes that it was made for, where that is known."""
     from dse.candidate import load_candidate
     from dse.grid import open_text
     from dse.references import load_network
@@ -55,12 +66,15 @@ def _only(what: str, training: dict[str, Any]) -> Space:
     from dse.weight_source import CANDIDATE
 
     path = Path(what)
+    if path.is_dir() and not (path / CANDIDATE).is_file():
+        raise DseError(f"{what}: no candidate in there; expected a folder RUN/models/ID")
     path = path / CANDIDATE if path.is_dir() else path
     if path.suffix == ".json":
         candidate = load_candidate(path)
-        return space_of(candidate, f"candidate-{candidate.id}", f"candidate {candidate.id}", **training)
+        space = space_of(candidate, f"candidate-{candidate.id}", f"candidate {candidate.id}", **training)
+        return space, candidate.classes
     space = load_network(what)
     space = with_training(space, **training) if training else space
     if space.domains:
         raise DseError(f"{space.name}: {open_text(space)}; dse search trains candidates of a space")
-    return space
+    return space, None

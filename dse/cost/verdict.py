@@ -10,6 +10,7 @@ from dse.cost.budget import Budget
 from dse.cost.energy import EnergyRange, energy_range
 from dse.cost.estimate import CostReport
 from dse.cost.latency import RUNTIMES, LatencyRange, board_latency, describe, family
+from dse.units import bytes_text
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,14 @@ class Verdict:
     def fits(self) -> bool:
         """Whether memory and flash suffice."""
         return min(self.left.values()) >= 0
+
+    def __str__(self) -> str:
+        """Whether it fits, and by how much."""
+        parts = []
+        for name, left in self.left.items():
+            what = {"inplace_bytes": "memory in place"}.get(name, name.removesuffix("_bytes"))
+            parts.append(f"{what} {bytes_text(abs(left))} {'left' if left >= 0 else 'too much'}")
+        return f"{self.board.name}: {'fits' if self.fits else 'does not fit'}: {', '.join(parts)}"
 
     @property
     def over_by(self) -> dict[str, int]:
