@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from dse.bundle import read_bundle
 from dse.bundle_check import check_bundle
+from tests.compression_scores import measured, table
 from tests.test_firmware import CORES, built, compiled, run
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -43,3 +45,20 @@ def test_its_firmware_runs(folder: Path, tmp_path: Path) -> None:
     for core in CORES:
         compiled(folder / "firmware", core, tmp_path)
     assert run(built(folder / "firmware", "self_test", tmp_path))[0] == 0
+
+
+@pytest.mark.parametrize("name", ["distillation", "pruning"])
+def test_a_page_says_what_its_measurements_say(name: str) -> None:
+    folder = RESULTS / "cifar10-compression"
+    with (folder / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert {line["seed"] for line in lines} == {"1", "2", "3"}
+    assert table(lines) in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_run_is_measured() -> None:
+    (line,) = measured([RESULTS / "person-mobilenet-v2"])
+    assert (line["file_bytes"], line["int8"]) == ("600896", "0.7013")
+    assert int(line["compressed_bytes"]) < 600_896
+    other = line | {"method": "other", "int8": "0.7113"}
+    assert table([line, other]).splitlines()[3].startswith("| other | 71.1 | 71.1 % | +1.0 | +1.0 | 412,770 |")
