@@ -71,10 +71,10 @@ def _compare(folder: Path, wanted: dict[str, Any]) -> None:
     found, asked = _flat(read_run(folder)["settings"]), _flat(wanted["settings"])
     for key in [*asked, *found]:
         if found.get(key) != asked.get(key):
-            what = NAMES.get(key, key)
+            what, short = NAMES.get(key, key), _checksum if key.endswith("sha256") else _short
             raise RunError(
-                f"{folder} was made with another {what}: {_short(found.get(key))}, "
-                f"now {_short(asked.get(key))}; repeat the first command to go on, or choose another --out"
+                f"{folder} was made with another {what}: {short(found.get(key))}, "
+                f"now {short(asked.get(key))}; repeat the first command to go on, or choose another --out"
             )
 
 
@@ -84,6 +84,10 @@ def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:
     for key, inner in value.items():
         flat |= _flat(inner, f"{before}{key}.") if isinstance(inner, dict) else {f"{before}{key}": inner}
     return flat
+
+
+def _checksum(value: Any) -> str:
+    return str(value)[:12]
 
 
 def _short(value: Any) -> str:

@@ -224,7 +224,10 @@ def child(driver: subprocess.Popen[bytes], part: str) -> psutil.Process | None:
 
 @pytest.mark.timeout(1200)  # two searches, on a machine that may be busy
 def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Path) -> None:
-    """One after another; the same command then ends the run, and shows all its trials from the first on."""
+    """One after another; the same command then ends the run, and shows all its trials from the first on.
+
+    It asks for two trials more: on a busy machine the others may be done before the driver is killed.
+    """
     port, output = free_port(), tmp_path / "output.txt"
     arguments = command(tmp_path, trials=4, epochs=30, workers=2)
     for name in FOUR:
@@ -252,7 +255,7 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
     assert "NNI's web UI has ended" in said
     before = {r.number: r for r in read_study(tmp_path / "run") if r.outcome == "complete"}
 
-    with started(arguments, output) as driver:
+    with started([*arguments, "--trials", "6"], output) as driver:
         shown = wait_while(driver, lambda: (known := jobs(port)) and set(before) <= set(known) and known, output)
         children = psutil.Process(driver.pid).children(recursive=True)
         assert driver.wait(500) == 0, output.read_text()
@@ -264,7 +267,7 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
     assert [record.number for record in records] == list(range(len(records)))
     assert {record.outcome for record in records} <= {"complete", "repeated", "infeasible"}  # none running or failed
     complete = [record.id for record in records if record.outcome == "complete"]
-    assert len(complete) == len(set(complete)) == 4
+    assert len(complete) == len(set(complete)) == 6
     wait_for(lambda: not [process for process in children if is_nni(process)], 60)
 
 
