@@ -21,7 +21,7 @@ from dse.bundle_readme import readme
 from dse.candidate import Candidate, load_candidate
 from dse.cost import estimate_graph
 from dse.cost.graph import OperatorGraph
-from dse.errors import FileError, RunError
+from dse.errors import FileError, RunError, unread
 from dse.files import write_atomic
 from dse.firmware import Arena, Firmware, Golden, Quantized, arena_of, firmware_files, load_golden, save_golden
 from dse.runtimes import end_scales
@@ -147,7 +147,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise _no_bundle(folder) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise FileError(str(path), None, "", f"cannot be read: {error}") from None
+        raise FileError(str(path), None, "", unread(error)) from None
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         came = report.get("format", 1) if isinstance(report, dict) else "none"
         raise FileError(str(path), None, "format", f"came {came}, expected {FORMAT}; export the trial again")

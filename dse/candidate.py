@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from dse.blocks import BLOCKS, Block, divisible
 from dse.blocks.base import RatioOrOff
 from dse.blocks.bneck import canonical_ratio, squeezed
-from dse.errors import DseError, FileError, NetworkError
+from dse.errors import DseError, FileError, NetworkError, unread
 from dse.network import Activation, Graph, Network, Shape
 from dse.strict_yaml import complaint, path_text
 from dse.training import Training
@@ -205,7 +205,7 @@ def load_candidate(path: Path) -> Candidate:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_CHARACTERS)
     except (OSError, UnicodeDecodeError) as error:
-        raise FileError(str(path), None, "", f"cannot be read: {error}") from None
+        raise FileError(str(path), None, "", unread(error)) from None
     try:
         return Candidate.from_json(text)
     except DseError as error:

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from dse.errors import DataError
+from dse.errors import DataError, unread
 from dse.files import write_atomic
 from dse.image_folder import read_image
 from dse.strict_yaml import path_text
@@ -119,7 +119,7 @@ def read_numbers(path: Path) -> tuple[int, ...]:
     try:
         lines = path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: {unread(error)}") from None
     for line in lines:
         if not re.fullmatch(r"\d{1,12}", line):
             raise DataError(f"{path}: came {line[:40]!r}, expected the number of a picture on each line")
@@ -156,7 +156,7 @@ def _instances(path: Path) -> _Instances:
         return _Instances.model_validate_json(path.read_bytes())
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read: {error.strerror}; expected COCO 2014: annotations/instances_train2014.json and "
+            f"{path}: {unread(error)}; expected COCO 2014: annotations/instances_train2014.json and "
             "instances_val2014.json, train2014/ and val2014/"
         ) from None
     except ValidationError as error:

@@ -32,7 +32,8 @@ def load_weights(candidate: Candidate, weights: Path) -> keras.Model:
             warnings.simplefilter("error", UserWarning)  # what Keras only warns of would be left at fresh weights
             model.load_weights(weights)
     except (OSError, ValueError, KeyError, UserWarning) as error:
-        raise ExportError(f"{weights}: not the weights of candidate {candidate.id}: {error}") from None
+        reason = str(error).split(". ")[0]  # Keras explains itself at length
+        raise ExportError(f"{weights}: not the weights of candidate {candidate.id}: {reason}") from None
     return model
 
 

@@ -25,7 +25,7 @@ class Teacher:
     """Gives the scores of a trained network for uint8 images of its student."""
 
     def __init__(self, source: WeightSource, classes: int) -> None:
-        self.model = model_of(source)
+        self.model, self.name = model_of(source), source.name
         self.shape = tuple(self.model.inputs[0].shape[1:])
         ranks = len(self.shape), len(self.model.outputs[0].shape)
         if ranks != (3, 2):
@@ -43,7 +43,7 @@ class Teacher:
         """Logits, (count, classes) float32, of uint8 images (count, height, width, channels)."""
         fitting = as_input(Images(images, np.zeros(len(images), np.int64)), self.shape).images
         if fitting.shape[1:] != self.shape:
-            raise TrialError(f"the teacher takes images of {self.shape}, these are {fitting.shape[1:]}")
+            raise TrialError(f"teacher {self.name}: it takes images of {self.shape}, these are {fitting.shape[1:]}")
         parts = [
             keras.ops.convert_to_numpy(self.model(to_float(fitting[start : start + BATCH]), training=False))
             for start in range(0, len(fitting), BATCH)

@@ -101,6 +101,19 @@ class NothingFitsError(RunError):
     exit_code = 3
 
 
+def unread(error: Exception) -> str:
+    """Why a file could not be read, without its name.
+
+    >>> unread(FileNotFoundError(2, "No such file or directory", "a.json"))
+    'cannot be read: No such file or directory'
+    """
+    return f"cannot be read: {'it is no UTF-8 text' if isinstance(error, UnicodeDecodeError) else _reason(error)}"
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The nearest known name as the middle of a sentence, or only its punctuation.
 

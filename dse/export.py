@@ -82,8 +82,8 @@ def export(
             "litert_int8": accuracy(run_litert(int8, test.images, reference=True).argmax(1), test.labels),
         }
 
-        def epoch(number: int, metrics: dict[str, float]) -> None:
-            say(f"fine-tuning, epoch {number}/{qat.epochs}: training accuracy {metrics['accuracy']:.1%}")
+        def epoch(number: int, epochs: int, metrics: dict[str, float]) -> None:
+            say(f"fine-tuning, epoch {number}/{epochs}: training accuracy {metrics['accuracy']:.1%}")
 
         say("fine-tuning in int8")
         images = as_input(data.train, shape)

@@ -19,7 +19,7 @@ from dse.body import BODY_KEYS
 from dse.candidate import Candidate
 from dse.cost import CostReport, estimate
 from dse.domains import Domain, FloatRange
-from dse.errors import DseError, ImpossibleError, NetworkError, did_you_mean
+from dse.errors import DseError, FileError, ImpossibleError, NetworkError, did_you_mean
 from dse.published import Figure, load_figures, scalar
 from dse.references import classes_of, published_name, reference_at
 from dse.space import REFERENCE_KEY, Defaults, Space
@@ -74,6 +74,9 @@ def _axis(space: Space, text: str, backbone: str | None) -> tuple[str, list[Any]
     if place.split(".")[0] == REFERENCE_KEY:
         raise DseError(f"--grid {text}: {REFERENCE_KEY} is about the network, and no value of it")
     if given:
+        also = [name for name in values.split(",") if plain(name).split(".")[0] in (*space.tree, *BODY_KEYS)]
+        if also:
+            raise DseError(f"--grid {text}: values come last, as in --grid {also[0]},{text.replace(f',{also[0]}', '')}")
         return place, [scalar(value.strip()) for value in values.split(",")]
     facts = space.facts
     published: dict[str, list[Any]] = {"width": facts.widths, "resolution": facts.resolutions} if facts else {}
@@ -135,6 +138,10 @@ def grid(space: Space, axes: dict[str, list[Any]], defaults: Defaults | None = N
             points.append(GridPoint(values, candidate, estimate(candidate.network), others=others))
         except (ImpossibleError, NetworkError) as error:
             points.append(GridPoint(values, None, None, str(error)))
+        except FileError as error:  # not the file is wrong, which has been read without the values
+            raise DseError(
+                f"--grid: {error.key}: {error.problem}" if error.key else f"--grid: {error.problem}"
+            ) from None
     return points
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from dse.convert import to_int8
-from dse.errors import ExportError, FileError
+from dse.errors import ExportError, FileError, unread
 from dse.quiet import quiet_tensorflow
 from dse.weight_source import MAX_BYTES
 
@@ -30,13 +31,23 @@ def load_keras(path: Path) -> keras.Model:
     except FileError:
         raise
     except OSError as error:
-        raise FileError(str(path), None, "", f"cannot be read: {error.strerror or error}") from None
+        raise FileError(str(path), None, "", unread(error)) from None
     except Exception as error:  # Keras raises many kinds for what is no model, or holds a layer that it does not know
         raise FileError(str(path), None, "", f"not a Keras model: {str(error).splitlines()[0][:300]}") from None
     shapes = [tensor.shape for tensor in model.inputs]
     if len(shapes) != 1 or len(model.outputs) != 1 or None in shapes[0][1:]:
-        raise FileError(str(path), None, "", f"inputs {shapes}, expected one of fixed size, and one output")
+        raise FileError(
+            str(path),
+            None,
+            "",
+            f"expected one input of fixed size and one output, came {_texts(model.inputs)} and {_texts(model.outputs)}",
+        )
     return model
+
+
+def _texts(tensors: list[Any]) -> str:
+    """The shapes of some tensors without the batch, such as '2 of (8), (8)'."""
+    return f"{len(tensors)} of {', '.join(str(tuple(tensor.shape[1:])) for tensor in tensors)}"
 
 
 def int8_of_keras(path: Path) -> bytes:

@@ -19,7 +19,7 @@ from dse.errors import DseError, NetworkError
 
 STEPS = 16  # into which the channels of a width are divided
 LEAST = 8  # of which at least the one in so many is kept
-TARGETS = ("params", "macs", "arena_bytes")
+TARGETS = {"params": "parameters", "macs": "MACs", "arena_bytes": "bytes of arena"}  # what a limit counts
 
 Width = tuple[int | None, str]  # the number of a block, or None for the head, and the key that counts channels
 
@@ -74,7 +74,7 @@ def prune(
                 best = (score, smaller, costs, total)
         if best is None or max(best[0]) <= 0:
             raise DseError(
-                f"candidate {candidate.id} cannot be pruned to {target} {limit:,}: it still has "
+                f"candidate {candidate.id} cannot be pruned to {limit:,} {TARGETS[target]}: it still has "
                 f"{getattr(cost, target):,} where nothing more can go, as every width keeps at least an eighth"
             )
         _, now, cost, gone = best

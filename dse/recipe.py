@@ -52,19 +52,24 @@ def train_candidate(
         say(_what_is_taken(taken, settings))
     fit = partial(train, model, data, seed=seed, validation=validation, teacher=teacher)
     head_epochs = 0
+
+    def head(number: int, most: int, metrics: dict[str, float]) -> None:
+        if report:
+            report(number, most + settings.epochs, metrics)
+
     history: dict[str, list[float]] = {}
     if taken and taken.new and settings.head_epochs:
         _freeze(model, taken.taken)
-        head_epochs, history = _train_head(model, settings, checkpoint, partial(fit, report=report, check=check))
+        head_epochs, history = _train_head(model, settings, checkpoint, partial(fit, report=head, check=check))
     if taken:
         settings = settings.model_copy(update={"learning_rate": settings.learning_rate * settings.fine_tuning_rate})
         _freeze(model, [name for name in taken.taken if taken.new and _is_batch_norm(model.get_layer(name))])
         if settings.sparsity:
             make_sparse(model, settings.sparsity)
 
-    def epoch(number: int, metrics: dict[str, float]) -> None:
+    def epoch(number: int, epochs: int, metrics: dict[str, float]) -> None:
         if report:
-            report(head_epochs + number, metrics)
+            report(head_epochs + number, head_epochs + epochs, metrics)
 
     def in_time(number: int) -> None:
         if check:

@@ -245,9 +245,7 @@ class _Loop:
             return
         match event.kind:
             case "epoch":
-                candidate = self.running[event.number].candidate
-                assert candidate is not None
-                self.face.epoch(event.number, event.epoch, candidate.training.all_epochs, event.metrics)
+                self.face.epoch(event.number, event.epoch, event.epochs, event.metrics)
             case "said" | "retried":
                 self.face.note(f"trial {event.number}: {event.reason}")
             case "failed":

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from dse.errors import FileError, did_you_mean
+from dse.errors import FileError, did_you_mean, unread
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 50_000  # anchors may repeat parts of a file: bounds what they expand to
@@ -128,7 +128,7 @@ def load(path: Path) -> Document:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise FileError(str(path), None, "", f"cannot be read: {error.strerror}") from None
+        raise FileError(str(path), None, "", unread(error)) from None
     if len(data) > MAX_BYTES:
         raise FileError(str(path), None, "", f"larger than {MAX_BYTES} bytes")
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from dse.cost.graph import TYPE_BYTES, Operator, OperatorGraph, Tensor
 from dse.cost.memory import ONLINE
 from dse.cost.scratch import REDUCING
-from dse.errors import ExportError, FileError
+from dse.errors import ExportError, FileError, unread
 from dse.flatbuffer import Buffer, MalformedError, Table
 
 MAX_FILE_BYTES = 64 << 20
@@ -60,7 +60,7 @@ def load_tflite(path: Path) -> tuple[bytes, OperatorGraph]:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise FileError(str(path), None, "", f"cannot be read: {error.strerror or error}") from None
+        raise FileError(str(path), None, "", unread(error)) from None
     return content, read_tflite(content, str(path))
 
 

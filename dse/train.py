@@ -20,7 +20,7 @@ from dse.training import Training
 
 CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion at other sizes
 
-EpochReport = Callable[[int, dict[str, float]], None]
+EpochReport = Callable[[int, int, dict[str, float]], None]  # the epoch that has ended, of how many, its metrics
 Check = Callable[[int], None]  # hears after every batch how many epochs are done; what it raises ends the training
 
 
@@ -115,7 +115,7 @@ class _Watch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.report and self.broken is None:
-            self.report(epoch + 1, {key: float(value) for key, value in (logs or {}).items()})
+            self.report(epoch + 1, self.params["epochs"], {key: float(value) for key, value in (logs or {}).items()})
 
 
 def train(

@@ -48,15 +48,15 @@ class Taken:
 
 def model_of(source: WeightSource) -> keras.Model:
     """The model of a source, but of `imagenet`. Raises TrialError."""
-    try:
-        with tempfile.TemporaryDirectory(prefix="dse-weights-") as folder:
-            path = Path(folder) / (WEIGHTS if source.candidate else "model.keras")
-            path.write_bytes(source.content)
+    with tempfile.TemporaryDirectory(prefix="dse-weights-") as folder:
+        path = Path(folder) / (WEIGHTS if source.candidate else "model.keras")
+        path.write_bytes(source.content)
+        try:
             if source.candidate:
                 return load_weights(Candidate.from_json(source.candidate), path)
             return load_keras(path)
-    except DseError as error:
-        raise TrialError(f"{source.name}: {getattr(error, 'problem', error)}") from None
+        except DseError as error:
+            raise TrialError(f"{source.name}: {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def start_from(model: keras.Model, source: WeightSource) -> Taken:

@@ -8,7 +8,7 @@ from dse.errors import DseError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
-_FACTORS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_BYTES = _FACTORS | {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
 def bytes_text(num_bytes: float) -> str:
@@ -100,13 +100,26 @@ def parse_share(text: str) -> float | None:
 
 
 def parse_count(text: str) -> int:
-    """A whole number from '200000', '200k', '1.5M', '256KiB'. Raises DseError.
+    """A whole number from '200000', '200k', '1.5M'. Raises DseError.
 
-    >>> parse_count("200k"), parse_count("1.5M"), parse_count("256KiB"), parse_count("3GiB")
+    >>> parse_count("200k"), parse_count("1.5M")
+    (200000, 1500000)
+    """
+    return _amount(text, _FACTORS, "200000, 200k or 1.5M")
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes from '200000', '200k', '1.5MB', '256KiB'. Raises DseError.
+
+    >>> parse_bytes("200kB"), parse_bytes("1.5M"), parse_bytes("256KiB"), parse_bytes("3GiB")
     (200000, 1500000, 262144, 3221225472)
     """
+    return _amount(text, _BYTES, "200000, 200kB, 1.5MB or 256KiB")
+
+
+def _amount(text: str, factors: dict[str, int], examples: str) -> int:
     match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]*)", text.strip().lower().replace("_", ""))
-    amount = round(float(match[1]) * _FACTORS[match[2]]) if match and match[2] in _FACTORS else 0
+    amount = round(float(match[1]) * factors[match[2]]) if match and match[2] in factors else 0
     if amount < 1:
-        raise DseError(f"{text[:40]!r} is no amount; expected a number such as 200000, 200k, 1.5M or 256KiB")
+        raise DseError(f"{text[:40]!r} is no amount; expected a number such as {examples}")
     return amount

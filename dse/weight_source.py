@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dse.candidate import Candidate, load_candidate
-from dse.errors import DataError
+from dse.errors import DataError, unread
 from dse.files import write_atomic
 
 IMAGENET = "imagenet"  # the weights of keras.applications, which it downloads
@@ -72,6 +72,6 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be read: {error.strerror}; expected a .keras file, the folder of a trained candidate "
-            f"(RUN/models/ID), or {IMAGENET}"
+            f"{path}: {unread(error)}; expected a .keras file, the folder of a trained candidate (RUN/models/ID), or, "
+            f"to begin with, {IMAGENET}"
         ) from None

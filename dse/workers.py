@@ -39,6 +39,7 @@ class Event:
     kind: Literal["epoch", "said", "done", "failed", "retried", "note"]
     number: int
     epoch: int = 0
+    epochs: int = 0  # as many as are to come, as far as is known, together with those that were
     metrics: dict[str, float] = field(default_factory=dict)
     result: TrialResult | None = None
     reason: str = ""
@@ -116,7 +117,7 @@ def perform(job: Job, setting: Setting, report: Any) -> Event:
             seed=setting.seed,
             sources=setting.sources,
             checkpoint=job.checkpoint,
-            report=lambda epoch, metrics: report(Event("epoch", job.number, epoch, metrics)),
+            report=lambda *epoch: report(Event("epoch", job.number, *epoch)),
             check=in_time,
             say=lambda text: report(Event("said", job.number, reason=text)),
         )

@@ -60,7 +60,8 @@ def test_the_readme_and_the_help_know_the_same_options() -> None:
         (["search", "--space", "cmv3", "--board", "nano33bel"], "did you mean 'nano33ble'?", 2),
         (["search", "--space", "cmv3"], "give a --board (dse list boards), or a limit such as --max-memory", 2),
         (["search", "--space", "cmv3", "--board", "nano33ble", "--explorer", "optuna:tpee"], "did you mean 'optuna:tpe'", 2),
-        (["search", "--space", "cmv3", "--board", "nano33ble", "--max-params", "many"], "'many' is no amount", 2),
+        (["search", "--space", "cmv3", "--board", "nano33ble", "--max-params", "many"], "--max-params: 'many' is no amount", 2),
+        (["search", "--space", "cmv3", "--board", "nano33ble", "--max-params", "50KiB"], "--max-params: '50KiB' is no amount; expected a number such as 200000, 200k or 1.5M", 2),
         (["search", "--space", "cmv3", "--board", "nano33ble", "--max-params", "0"], "'0' is no amount", 2),
         (["search", "--space", "cmv3", "--board", "nano33ble", "--out", "/dev/null"], "dse: /dev/null", 2),
         (["check", "x" * 5000], "File name too long", 2),
@@ -90,6 +91,8 @@ def test_check_says_what_is_right_and_what_is_wrong(tmp_path: Path) -> None:
     assert "mine.yaml: space tiny: 3 open values, 12 combinations" in done.stdout
     assert "imxrt1060: board imxrt1060: arena" in done.stdout
     assert "cifar10: task cifar10: accuracy, params, macs, arena_bytes" in done.stdout
+    (tmp_path / "mine.yaml").write_text(TINY.replace("training: {", "training: {pretrained: big.keras, "))
+    assert dse("check", "mine.yaml", cwd=tmp_path).stdout.endswith("12 combinations; not there: big.keras\n")
     (tmp_path / "mine.yaml").write_text(TINY.replace("kernel", "kernal"))
     done = dse("check", "mine.yaml", cwd=tmp_path)
     assert done.returncode == 2

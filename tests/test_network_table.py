@@ -304,7 +304,8 @@ def test_a_point_that_is_no_network_does_not_end_the_table() -> None:
             "unknown backbone 'cnn_9'; known: mobilenet_v2, cnn_3",
         ),
         (("mixed", "--grid", "backbone=cnn_9"), "unknown backbone 'cnn_9'; known: none, there is no choice of them"),
-        (("reference/cmv3.yaml", "--grid", "width=wide"), "width: came 'wide', expected a number from 0.05"),
+        (("reference/cmv3.yaml", "--grid", "width=wide"), "^--grid: width: came 'wide', expected a number from 0.05"),
+        (("vww", "--grid", "width=0.35,resolution"), "values come last, as in --grid resolution,width=0.35"),
         (("reference/cmv3.yaml", "--grid", "width=" + ",".join(map(str, np.arange(1, 1002)))), "1,001 points"),
     ],
 )

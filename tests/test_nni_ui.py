@@ -229,7 +229,7 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
     It asks for two trials more: on a busy machine the others may be done before the driver is killed.
     """
     port, output = free_port(), tmp_path / "output.txt"
-    arguments = command(tmp_path, trials=4, epochs=30, workers=2)
+    arguments = command(tmp_path, trials=4, epochs=90, workers=2)  # long enough for all that is killed
     for name in FOUR:
         arguments += ["--explorer", name]
     arguments += ["--ui", "nni", "--ui-port", str(port)]

@@ -118,8 +118,9 @@ def test_the_smallest_weights_are_zero_and_stay_so(sample_data: Data) -> None:
         (["--macs", "50%", "--params", "10k"], "give exactly one of --params, --macs, --memory and --sparsity"),
         (["--macs", "150%"], "--macs: '150%' is no share; expected a number such as 50%, above 0 and below 100"),
         (["--macs", "0.5"], "--macs: '0.5' is no amount"),
+        (["--params", "50KiB"], "--params: '50KiB' is no amount"),
         (["--macs", "50%", "--board", "nowhere"], "unknown board 'nowhere'"),
-        (["--memory", "1KiB"], "cannot be pruned to arena_bytes 1,024"),
+        (["--memory", "1KiB"], "cannot be pruned to 1,024 bytes of arena"),
     ],
 )
 def test_mistakes_are_one_message(arguments: list[str], message: str, trained: Path, tmp_path: Path) -> None:

@@ -83,7 +83,9 @@ def test_a_limit_that_holds_changes_nothing_and_one_too_small_is_said() -> None:
     importance = {name: np.ones(size) for name, size in sizes(candidate.network).items()}
     cost = estimate(candidate.network)
     assert prune(candidate, importance, "macs", cost.macs).candidate is candidate
-    with pytest.raises(DseError, match=r"cannot be pruned to params 10: it still has [\d,]+ where nothing more can go"):
+    with pytest.raises(
+        DseError, match=r"cannot be pruned to 10 parameters: it still has [\d,]+ where nothing more can go"
+    ):
         prune(candidate, importance, "params", 10)
 
 

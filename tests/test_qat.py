@@ -248,7 +248,7 @@ def test_it_helps_where_conversion_hurts(sample_data: Data, tmp_path: Path) -> N
         settings=QatSettings(epochs=3),
         seed=1,
         calibration=calibration,
-        report=lambda epoch, values: epochs.append(epoch),
+        report=lambda epoch, *_: epochs.append(epoch),
     )
     content = to_int8_qat(candidate, tuned)
     tuned_accuracy = accuracy(content, sample_data.test)

@@ -89,7 +89,7 @@ def test_training_goes_on_from_its_checkpoint(
     class Killed(Exception):
         pass
 
-    def stop_in_the_third(epoch: int, metrics: dict[str, float]) -> None:
+    def stop_in_the_third(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         seen.append(epoch)
         if epoch == 3:
             raise Killed
@@ -99,7 +99,7 @@ def test_training_goes_on_from_its_checkpoint(
         train(model, data, settings, seed=1, checkpoint=tmp_path / "c", report=stop_in_the_third)
     again: list[int] = []
     fresh = build_model(candidate.network, seed=9)
-    train(fresh, data, settings, seed=1, checkpoint=tmp_path / "c", report=lambda epoch, _: again.append(epoch))
+    train(fresh, data, settings, seed=1, checkpoint=tmp_path / "c", report=lambda epoch, *_: again.append(epoch))
     assert seen == [1, 2, 3]
     assert again == [3, 4]
     assert started == [0, 0, 1, 2, 0, 2, 3]  # when made, then epoch by epoch: the order of each is its own
@@ -133,7 +133,7 @@ def test_a_kill_after_the_last_epoch_costs_no_epoch(sample_data: Data, tmp_path:
         accuracy="float",
         seed=0,
         checkpoint=tmp_path / "c",
-        report=lambda e, _: epochs.append(e),
+        report=lambda e, *_: epochs.append(e),
     )
     assert epochs == []
     assert again.accuracy_float == whole.accuracy_float
@@ -163,7 +163,7 @@ def test_pipeline_scores_float_and_int8(sample_data: Data) -> None:
         candidate.input_shape, 10, candidate.blocks, candidate.head, Training(epochs=2, batch_size=50)
     )
     epochs: list[int] = []
-    result = run_trial(candidate, sample_data, accuracy="int8", seed=0, report=lambda epoch, _: epochs.append(epoch))
+    result = run_trial(candidate, sample_data, accuracy="int8", seed=0, report=lambda epoch, *_: epochs.append(epoch))
     assert epochs == [1, 2]
     assert len(result.history["val_accuracy"]) == 2
     assert result.accuracy_float == pytest.approx(result.history["val_accuracy"][-1], abs=1e-6)

@@ -117,6 +117,15 @@ def test_what_is_no_trained_network_is_one_message(tmp_path: Path) -> None:
     model = build_model(only_candidate(SMALL).network)
     with pytest.raises(TrialError, match=r"empty.keras: not a Keras model"):
         start_from(model, read_source(str(tmp_path / "empty.keras")))
+    pair = keras.Input((8, 8, 3))
+    keras.Model(pair, [pair, keras.layers.Flatten()(pair)]).save(tmp_path / "pair.keras")
+    with pytest.raises(TrialError, match=r"pair.keras: expected one input of .*, came 1 of \(8, 8, 3\) and 2 of \(8,"):
+        start_from(model, read_source(str(tmp_path / "pair.keras")))
+    cut = WeightSource("models/cut", b"x", only_candidate(SMALL).to_json())
+    with pytest.raises(
+        TrialError, match=r"^models/cut: not the weights of candidate \w+: Unable to synchronously open"
+    ):
+        start_from(model, cut)
     other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(5, 7), keras.layers.Flatten()])
     other.save(tmp_path / "other.keras")
     with pytest.raises(
@@ -147,7 +156,7 @@ def test_the_head_is_trained_first_and_then_all_but_batch_norm(sample_data: Data
     train, validation = two_classes(sample_data, 100)
     told: list[int] = []
     model, history = train_candidate(
-        candidate, train, validation, seed=0, sources=sources, report=lambda epoch, _: told.append(epoch)
+        candidate, train, validation, seed=0, sources=sources, report=lambda epoch, *_: told.append(epoch)
     )
     assert told == [1, 2, 3]
     assert len(history["val_accuracy"]) == 3
@@ -171,15 +180,15 @@ def test_the_head_stops_early_and_is_not_trained_again(sample_data: Data, tmp_pa
     settings = Training(pretrained="big", epochs=1, head_epochs=9, head_patience=1, batch_size=50, learning_rate=1.0)
     candidate, _, sources = transferred(settings)
     train, validation = two_classes(sample_data, 100)
-    told: list[int] = []
+    told: list[tuple[int, int]] = []
     run = partial(train_candidate, candidate, train, validation, seed=0, sources=sources, checkpoint=tmp_path / "c")
-    run(report=lambda epoch, _: told.append(epoch))
+    run(report=lambda epoch, epochs, _: told.append((epoch, epochs)))
     head = json.loads((tmp_path / "c" / HEAD_DONE).read_text())["epochs"]
     assert head < 9  # at this rate the loss soon rises
-    assert told == list(range(1, head + 2))
+    assert told == [*((epoch, 10) for epoch in range(1, head + 1)), (head + 1, head + 1)]
     assert (tmp_path / "c" / HEAD_WEIGHTS).is_file()
     again: list[int] = []
-    run(report=lambda epoch, _: again.append(epoch))
+    run(report=lambda epoch, *_: again.append(epoch))
     assert again == []
 
 
@@ -191,7 +200,7 @@ def test_a_kill_in_the_head_costs_no_epoch_of_what_follows(sample_data: Data, tm
     def run(folder: str, stop_at: int | None = None) -> tuple[list[int], list[float]]:
         told: list[int] = []
 
-        def report(epoch: int, metrics: dict[str, float]) -> None:
+        def report(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
             told.append(epoch)
             if epoch == stop_at:
                 raise KeyboardInterrupt

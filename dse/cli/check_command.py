@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -48,7 +49,8 @@ def check(name: str) -> str:
             kind = "task" if stem in {f.stem for f in list_tasks()} else "space"
     if kind == "task":
         task = load_task(name)
-        return f"task {task.task}: {', '.join(task.objectives)}"
+        missing = _missing([task.training.pretrained, task.training.teacher])
+        return f"task {task.task}: {', '.join(task.objectives)}{missing}"
     if kind == "board":
         board = load_board(name)
         return f"board {board.name}: arena {bytes_text(board.arena_bytes)}, model {board.model_bytes:,} bytes"
@@ -56,4 +58,13 @@ def check(name: str) -> str:
     size = space.size()
     count = "without end" if math.isinf(size) else f"{size:,.0f}" if size < 1e6 else f"{size:.1e}"
     impossible = f"; {space.impossible:.0%} of its candidates are no network at 32x32" if space.impossible else ""
-    return f"space {space.name}: {len(space.domains)} open values, {count} combinations{impossible}"
+    missing = _missing(space.sources())
+    return f"space {space.name}: {len(space.domains)} open values, {count} combinations{impossible}{missing}"
+
+
+def _missing(sources: Iterable[str]) -> str:
+    """Trained networks that are not in their place on this machine, as the end of a line."""
+    from dse.weight_source import IMAGENET
+
+    names = [name for name in sources if name and name != IMAGENET and not Path(name).exists()]
+    return f"; not there: {', '.join(names)}" if names else ""

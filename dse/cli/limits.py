@@ -27,9 +27,16 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def parse_limits(given: dict[str, str | None], has_board: bool) -> dict[str, int | None]:
     """The limits by the names that a budget has. Raises DseError when there is neither a limit nor a board."""
-    from dse.units import parse_count
-
-    limits = {NAMES[name]: parse_count(text) if text else None for name, text in given.items()}
+    limits = {NAMES[name]: _amount(name, text) if text else None for name, text in given.items()}
     if not has_board and not any(limits.values()):
         raise DseError("give a --board (dse list boards), or a limit such as --max-memory 128KiB")
     return limits
+
+
+def _amount(name: str, text: str) -> int:
+    from dse.units import parse_bytes, parse_count
+
+    try:
+        return parse_count(text) if name in ("max_params", "max_macs") else parse_bytes(text)
+    except DseError as error:
+        raise DseError(f"--{name.replace('_', '-')}: {error}") from None

@@ -147,7 +147,7 @@ class LiveFace(PlainFace):
             self.rows[number] = int(self.bar.add_task(f"trial {number}", total=epochs, standing=""))
         accuracy = metrics.get("val_accuracy")
         text = f"epoch {epoch}/{epochs}" + (f", validation {accuracy:.1%}" if accuracy is not None else "")
-        self.bar.update(self.rows[number], completed=epoch, standing=text)  # type: ignore[arg-type]
+        self.bar.update(self.rows[number], completed=epoch, total=epochs, standing=text)  # type: ignore[arg-type]
 
     def ended(self, record: TrialRecord, summary: Summary) -> None:
         super().ended(record, summary)

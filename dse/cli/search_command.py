@@ -138,7 +138,7 @@ def command(
     from dse.run import Settings
     from dse.space import load_space
     from dse.tasks import load_task
-    from dse.units import parse_count, parse_duration
+    from dse.units import parse_bytes, parse_duration
 
     if ui_port and not ui:
         raise DseError("--ui-port is the port of a --ui, and none is asked for")
@@ -163,7 +163,7 @@ def command(
         ray_address=ray_address,
         threads=threads,
         trial_timeout=parse_duration(trial_timeout) if trial_timeout else None,
-        worker_memory=parse_count(worker_memory) if worker_memory else None,
+        worker_memory=parse_bytes(worker_memory) if worker_memory else None,
         seed=seed,
         data=data_of(task, the_task, data),
         storage=storage,

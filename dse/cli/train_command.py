@@ -73,6 +73,11 @@ def _only(what: str, training: dict[str, Any]) -> tuple[Space, int | None]:
         candidate = load_candidate(path)
         space = space_of(candidate, f"candidate-{candidate.id}", f"candidate {candidate.id}", **training)
         return space, candidate.classes
+    if path.suffix in (".keras", ".h5", ".tflite"):
+        raise DseError(
+            f"{what}: a model's file has no block grammar to train by; expected a candidate (.json, or a folder "
+            "RUN/models/ID), a reference network or a space, and weights with --pretrained"
+        )
     space = load_network(what)
     space = with_training(space, **training) if training else space
     if space.domains:
