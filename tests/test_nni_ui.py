@@ -209,7 +209,7 @@ def wait_while(driver: subprocess.Popen[bytes], what: Callable[[], Any], output:
             pytest.fail(f"the search ended early: {output.read_text()}")
         return bool(found[0])
 
-    wait_for(there, 300)
+    wait_for(there, 600)
     return found[0]
 
 
@@ -222,14 +222,14 @@ def child(driver: subprocess.Popen[bytes], part: str) -> psutil.Process | None:
     return None
 
 
-@pytest.mark.timeout(1200)  # two searches, on a machine that may be busy
+@pytest.mark.timeout(3000)  # two searches, on a machine that may be busy
 def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Path) -> None:
     """One after another; the same command then ends the run, and shows all its trials from the first on.
 
-    It asks for two trials more: on a busy machine the others may be done before the driver is killed.
+    The first search has more trials than can be done before the driver is killed, the second ends soon.
     """
     port, output = free_port(), tmp_path / "output.txt"
-    arguments = command(tmp_path, trials=4, epochs=90, workers=2)  # long enough for all that is killed
+    arguments = command(tmp_path, trials=12, epochs=45, workers=2)
     for name in FOUR:
         arguments += ["--explorer", name]
     arguments += ["--ui", "nni", "--ui-port", str(port)]
@@ -242,8 +242,9 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
         assert server
         children = psutil.Process(driver.pid).children(recursive=True)
         known = set(jobs(port))
-        manager.kill()  # its relays end with it, and another one shows all trials anew
-        wait_for(lambda: [process for process in children if is_nni(process)] == [server], 60)
+        manager.kill()  # another one shows all trials anew, when nothing of this one is left that could talk to it
+        wait_while(driver, lambda: "is started anew" in output.read_text(), output)
+        assert [process for process in children if is_nni(process)] == [server]
         wait_while(driver, lambda: known <= set(jobs(port)), output)
         children += psutil.Process(driver.pid).children(recursive=True)
         server.kill()  # and now the whole web UI
@@ -255,10 +256,11 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
     assert "NNI's web UI has ended" in said
     before = {r.number: r for r in read_study(tmp_path / "run") if r.outcome == "complete"}
 
-    with started([*arguments, "--trials", "6"], output) as driver:
+    enough = len(before) + 3
+    with started([*arguments, "--trials", str(enough)], output) as driver:
         shown = wait_while(driver, lambda: (known := jobs(port)) and set(before) <= set(known) and known, output)
         children = psutil.Process(driver.pid).children(recursive=True)
-        assert driver.wait(500) == 0, output.read_text()
+        assert driver.wait(1200) == 0, output.read_text()
     assert "goes on after" in output.read_text()
     records = read_study(tmp_path / "run")
     for number, record in before.items():
@@ -267,7 +269,7 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
     assert [record.number for record in records] == list(range(len(records)))
     assert {record.outcome for record in records} <= {"complete", "repeated", "infeasible"}  # none running or failed
     complete = [record.id for record in records if record.outcome == "complete"]
-    assert len(complete) == len(set(complete)) == 6
+    assert len(complete) == len(set(complete)) == enough
     wait_for(lambda: not [process for process in children if is_nni(process)], 60)
 
 

@@ -64,6 +64,14 @@ Module._load = function (name, ...rest) {
   return loaded;
 };
 
-// Ends with its parent, however that ends.
+// Ends with its parent, however that ends, and takes all of its group with it: its tuner would look for another manager.
 const parent = process.ppid;
-setInterval(() => process.ppid === parent || process.exit(1), 1000).unref();
+setInterval(() => {
+  if (process.ppid !== parent) {
+    try {
+      process.kill(-process.pid, 'SIGKILL');
+    } finally {
+      process.exit(1);
+    }
+  }
+}, 1000).unref();

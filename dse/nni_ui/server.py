@@ -71,19 +71,29 @@ def start(folder: Path, port: int, workers: int, name: str) -> Experiment:
             if (folder / spool.READY).exists():
                 return experiment
             time.sleep(0.2)
-        end_children()
+        end_others()
     raise RuntimeError(f"NNI's experiment did not start in {ATTEMPTS} attempts")
 
 
-def end_children() -> None:
-    """Ends every process that this one started, and theirs."""
-    children = psutil.Process().children(recursive=True)
-    for child in children:
-        try:
-            child.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(children, timeout=5)
+def end_others() -> None:
+    """Ends every other process of this one's session: all that it started, and theirs, orphans too.
+
+    NNI's tuner tries for ten seconds and more to reach a manager that has died, and would find the next one, which
+    listens on the same port and has a tuner of its own.
+    """
+    others = [process for process in psutil.process_iter() if process.pid != os.getpid() and is_ours(process.pid)]
+    for process in others:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(others, timeout=5)
+
+
+def is_ours(pid: int) -> bool:
+    """Whether a process is of this one's session."""
+    try:
+        return os.getsid(pid) == os.getsid(0)
+    except OSError:  # it has ended, or is of another user
+        return False
 
 
 def watch(experiment: Experiment) -> bool:
@@ -107,6 +117,8 @@ def main(folder: Path, port: int, workers: int, name: str) -> int:
         raise SystemExit(0)
 
     signal.signal(signal.SIGTERM, stop)
+    if os.getsid(0) != os.getpid():
+        os.setsid()  # whoever started it: what ends with it is its own only
     driver = os.fdopen(os.dup(1), "w")  # for what the user should know: NNI prints its log there
     os.dup2(2, 1)
     prepare(folder)
@@ -116,12 +128,12 @@ def main(folder: Path, port: int, workers: int, name: str) -> int:
             print(f"http://127.0.0.1:{port}/ (NNI's web UI)", file=driver, flush=True)
             if watch(experiment):
                 return 0
-            end_children()
+            end_others()
             print("NNI has died, and is started anew", file=driver, flush=True)
     except Exception as error:
         print(f"NNI's web UI cannot start: {error}", file=driver, flush=True)
     finally:
-        end_children()
+        end_others()
     return 1
 
 
