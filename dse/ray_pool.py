@@ -66,6 +66,7 @@ class RayPool:
     def __init__(self, setting: Setting, num_workers: int, address: str | None = None) -> None:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: beside any busy process a search would stand still
         import ray
 
         self.ray = ray

@@ -103,6 +103,7 @@ def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: D
         assert pool.free() == 0  # it has its place, and still imports TensorFlow
         hello = ready(pool)
         assert hello.threads == {"OMP": "3", "intra": "3", "inter": "3"}
+        assert psutil.Process(hello.pid).nice() == psutil.Process().nice()
         before = inside(pool, look)
         _, writeable, home, loaded, test_images = before  # type: ignore[misc]
         assert not writeable
