@@ -22,15 +22,16 @@ from tests.test_run import Watcher, settings
 
 
 def test_a_collapse_is_found_and_mended(sample_data: Data, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With six seeds: 10 to 18 % in int8 before, 22 to 34 % after; long enough that another processor gives the same."""
     run = tmp_path / "run"
     space = family_space("separable", "{activation: relu}")
-    search(settings(run, space=space, trials=1, epochs=8, explorers={"random": 1.0}), Watcher())
+    search(settings(run, space=space, trials=1, epochs=16, explorers={"random": 1.0}), Watcher())
     [record] = load_summary(run).records
     assert record.candidate
     weights = model_folder(run, record.id) / "model.weights.h5"
     keras.backend.clear_session()
     model = load_weights(record.candidate, weights)
-    stretched(model, record.candidate, 200.0, 2)
+    stretched(model, record.candidate, 160.0, 2)
     model.save_weights(weights)
 
     with pytest.raises(
@@ -42,12 +43,12 @@ def test_a_collapse_is_found_and_mended(sample_data: Data, tmp_path: Path, capsy
     assert not (run / "bundles" / record.id / "report.json").exists()
 
     capsys.readouterr()
-    [exported] = export_records(run, [record], (), None, None, None, QatSettings(epochs=3))
-    assert "fine-tuning, epoch 3/3" in capsys.readouterr().err
+    [exported] = export_records(run, [record], (), None, None, None, QatSettings(epochs=20))
+    assert "fine-tuning, epoch 20/20" in capsys.readouterr().err
     quantization = exported.report["quantization"]
-    assert (quantization["method"], quantization["epochs"], quantization["learning_rate"]) == ("fine-tuned", 3, 3e-4)
+    assert (quantization["method"], quantization["epochs"], quantization["learning_rate"]) == ("fine-tuned", 20, 3e-4)
     assert exported.report["accuracy"]["tflm_int8"]["low_95"] > quantization["before"]["litert_int8"]["high_95"]
     text = (exported.folder / "README.md").read_text()
     assert "before fine-tuning: int8 on LiteRT" in text
-    assert "quantization-aware fine-tuning: 3 epochs at a learning rate of 0.0003" in text
+    assert "quantization-aware fine-tuning: 20 epochs at a learning rate of 0.0003" in text
     assert check_bundle(read_bundle(exported.folder), sample_data, print) == []
