@@ -209,7 +209,7 @@ def wait_while(driver: subprocess.Popen[bytes], what: Callable[[], Any], output:
             pytest.fail(f"the search ended early: {output.read_text()}")
         return bool(found[0])
 
-    wait_for(there, 600)
+    wait_for(there, 300)
     return found[0]
 
 
@@ -222,7 +222,7 @@ def child(driver: subprocess.Popen[bytes], part: str) -> psutil.Process | None:
     return None
 
 
-@pytest.mark.timeout(3000)  # two searches, on a machine that may be busy
+@pytest.mark.timeout(1200)  # two searches, on a machine that may be busy
 def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Path) -> None:
     """One after another; the same command then ends the run, and shows all its trials from the first on.
 
@@ -260,7 +260,7 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
     with started([*arguments, "--trials", str(enough)], output) as driver:
         shown = wait_while(driver, lambda: (known := jobs(port)) and set(before) <= set(known) and known, output)
         children = psutil.Process(driver.pid).children(recursive=True)
-        assert driver.wait(1200) == 0, output.read_text()
+        assert driver.wait(500) == 0, output.read_text()
     assert "goes on after" in output.read_text()
     records = read_study(tmp_path / "run")
     for number, record in before.items():

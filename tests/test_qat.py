@@ -228,7 +228,7 @@ def accuracy(content: bytes, images: Images) -> float:
 
 
 def test_it_helps_where_conversion_hurts(sample_data: Data, tmp_path: Path) -> None:
-    """Much of what is lost comes back; and the tuned weights can be kept and read.
+    """Most of what is lost comes back; and the tuned weights can be kept and read.
 
     Training differs between processors. With six seeds: 4 to 26 points lost, 69 to 90 % of them back, 90 to 93 % agree.
     """
@@ -256,8 +256,8 @@ def test_it_helps_where_conversion_hurts(sample_data: Data, tmp_path: Path) -> N
     content = to_int8_qat(candidate, tuned)
     tuned_accuracy = accuracy(content, sample_data.test)
     assert epochs == list(range(1, 13))
-    assert converted < in_float - 0.02
-    assert tuned_accuracy > converted + 0.4 * (in_float - converted)
+    assert converted < in_float - 0.04
+    assert tuned_accuracy > converted + 0.5 * (in_float - converted)
     # Trained for so short, its classes are near ties.
     assert np.mean(run_litert(content, sample_data.test.images).argmax(1) == predict(tuned, sample_data.test)) > 0.85
 
