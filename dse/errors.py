@@ -107,11 +107,9 @@ def unread(error: Exception) -> str:
     >>> unread(FileNotFoundError(2, "No such file or directory", "a.json"))
     'cannot be read: No such file or directory'
     """
-    return f"cannot be read: {'it is no UTF-8 text' if isinstance(error, UnicodeDecodeError) else _reason(error)}"
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "cannot be read: it is no UTF-8 text"
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

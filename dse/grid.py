@@ -139,9 +139,7 @@ def grid(space: Space, axes: dict[str, list[Any]], defaults: Defaults | None = N
         except (ImpossibleError, NetworkError) as error:
             points.append(GridPoint(values, None, None, str(error)))
         except FileError as error:  # not the file is wrong, which has been read without the values
-            raise DseError(
-                f"--grid: {error.key}: {error.problem}" if error.key else f"--grid: {error.problem}"
-            ) from None
+            raise FileError("--grid", None, error.key, error.problem) from None
     return points
 
 

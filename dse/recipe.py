@@ -53,29 +53,31 @@ def train_candidate(
     fit = partial(train, model, data, seed=seed, validation=validation, teacher=teacher)
     head_epochs = 0
 
-    def head(number: int, most: int, metrics: dict[str, float]) -> None:
-        if report:
-            report(number, most + settings.epochs, metrics)
+    def telling(before: int, after: int) -> EpochReport:
+        """Tells of a part of the training with the epochs before and after it."""
+
+        def tell(number: int, epochs: int, metrics: dict[str, float]) -> None:
+            if report:
+                report(before + number, before + epochs + after, metrics)
+
+        return tell
 
     history: dict[str, list[float]] = {}
     if taken and taken.new and settings.head_epochs:
         _freeze(model, taken.taken)
-        head_epochs, history = _train_head(model, settings, checkpoint, partial(fit, report=head, check=check))
+        fit_head = partial(fit, report=telling(0, settings.epochs), check=check)
+        head_epochs, history = _train_head(model, settings, checkpoint, fit_head)
     if taken:
         settings = settings.model_copy(update={"learning_rate": settings.learning_rate * settings.fine_tuning_rate})
         _freeze(model, [name for name in taken.taken if taken.new and _is_batch_norm(model.get_layer(name))])
         if settings.sparsity:
             make_sparse(model, settings.sparsity)
 
-    def epoch(number: int, epochs: int, metrics: dict[str, float]) -> None:
-        if report:
-            report(head_epochs + number, head_epochs + epochs, metrics)
-
     def in_time(number: int) -> None:
         if check:
             check(head_epochs + number)
 
-    last = fit(settings, checkpoint=checkpoint, report=epoch, check=in_time)
+    last = fit(settings, checkpoint=checkpoint, report=telling(head_epochs, 0), check=in_time)
     _freeze(model, [])
     return model, {name: history.get(name, []) + values for name, values in last.items()}
 

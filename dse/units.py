@@ -117,6 +117,15 @@ def parse_bytes(text: str) -> int:
     return _amount(text, _BYTES, "200000, 200kB, 1.5MB or 256KiB")
 
 
+def parse_limit(cost: str, text: str) -> int:
+    """A limit on the cost of that name: bytes, or a whole number. Raises DseError.
+
+    >>> parse_limit("arena_bytes", "256KiB"), parse_limit("macs", "1.5M")
+    (262144, 1500000)
+    """
+    return parse_bytes(text) if cost.endswith("_bytes") else parse_count(text)
+
+
 def _amount(text: str, factors: dict[str, int], examples: str) -> int:
     match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([a-z]*)", text.strip().lower().replace("_", ""))
     amount = round(float(match[1]) * factors[match[2]]) if match and match[2] in factors else 0

@@ -34,9 +34,9 @@ def parse_limits(given: dict[str, str | None], has_board: bool) -> dict[str, int
 
 
 def _amount(name: str, text: str) -> int:
-    from dse.units import parse_bytes, parse_count
+    from dse.units import parse_limit
 
     try:
-        return parse_count(text) if name in ("max_params", "max_macs") else parse_bytes(text)
+        return parse_limit(NAMES[name], text)
     except DseError as error:
         raise DseError(f"--{name.replace('_', '-')}: {error}") from None

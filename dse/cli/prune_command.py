@@ -111,15 +111,14 @@ def _smaller(what: Path, candidate: Candidate, digest: str, target: str, text: s
     from dse.cost import estimate
     from dse.files import write_atomic
     from dse.quiet import quiet_tensorflow
-    from dse.units import parse_bytes, parse_count, parse_share
+    from dse.units import parse_limit, parse_share
     from dse.weight_source import WEIGHTS, write_trained
 
     cost = estimate(candidate.network)
     option = OPTIONS[target]
     try:
         share = parse_share(text)
-        parse = parse_bytes if target == "arena_bytes" else parse_count
-        limit = parse(text) if share is None else int(share * getattr(cost, target))
+        limit = parse_limit(target, text) if share is None else int(share * getattr(cost, target))
     except DseError as error:
         raise DseError(f"{option}: {error}; or a share of what it has, such as 50%") from None
     if getattr(cost, target) <= limit:
