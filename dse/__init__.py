@@ -15,10 +15,10 @@ _HOMES = {
     "Candidate": "dse.candidate",
     "Space": "dse.space",
     "load_space": "dse.space",
-    "Board": "dse.cost",
-    "Budget": "dse.cost",
+    "Board": "dse.cost.boards",
+    "Budget": "dse.cost.budget",
     "estimate": "dse.cost",
-    "load_board": "dse.cost",
+    "load_board": "dse.cost.boards",
     "load_task": "dse.tasks",
     "build_model": "dse.build",
     "load_summary": "dse.run_folder",
@@ -39,7 +39,9 @@ __all__ = [
 if TYPE_CHECKING:
     from dse.build import build_model
     from dse.candidate import Candidate
-    from dse.cost import Board, Budget, estimate, load_board
+    from dse.cost import estimate
+    from dse.cost.boards import Board, load_board
+    from dse.cost.budget import Budget
     from dse.run_folder import load_summary
     from dse.space import Space, load_space
     from dse.tasks import load_task

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dse.bundle import REPORT, VERSIONS, Bundle, texts
 from dse.bundle_readme import RECORDED
-from dse.cost import Board
+from dse.cost.boards import Board
 from dse.datasets import Data
 from dse.errors import FileError
 from dse.images import as_input

@@ -6,7 +6,6 @@ always include a black and a white one.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,12 @@ from dse.build import build_model
 from dse.candidate import Candidate
 from dse.errors import ExportError, FileError
 from dse.images import Images, to_float
-from dse.quiet import quiet_native
+from dse.keras_file import load_keras
+from dse.quiet import quiet_native, quiet_tensorflow
 from dse.rewrite import for_device
 
 CALIBRATION_IMAGES = 200
-
-
-def load_weights(candidate: Candidate, weights: Path) -> keras.Model:
-    """The model of a candidate with saved weights. Raises ExportError when they are not its own."""
-    model = build_model(candidate.network)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # what Keras only warns of would be left at fresh weights
-            model.load_weights(weights)
-    except (OSError, ValueError, KeyError, UserWarning) as error:
-        reason = str(error).split(". ")[0]  # Keras explains itself at length
-        raise ExportError(f"{weights}: not the weights of candidate {candidate.id}: {reason}") from None
-    return model
+NOISE_IMAGES = 4  # for a saved model, whose cost alone is asked for
 
 
 def for_conversion(candidate: Candidate, trained: keras.Model) -> keras.Model:
@@ -89,3 +77,20 @@ def run_converter(converter: Any) -> bytes:
             return bytes(converter.convert())
     except Exception as error:  # the converter raises many kinds, ConverterError among them
         raise ExportError(f"the TFLite converter refused the model: {str(error)[:500]}") from None
+
+
+def int8_of_keras(path: Path) -> bytes:
+    """The int8 file of a saved Keras model. Raises FileError, ExportError.
+
+    Activation ranges are those of random images: they decide how well the file computes, and nothing of what it costs.
+    """
+    quiet_tensorflow()
+    model = load_keras(path)
+    shape = model.inputs[0].shape[1:]
+    image = keras.Input(shape, batch_size=1)
+    fixed = keras.Model(image, model(image))  # without a batch of one, the converter computes shapes in the graph
+    noise = np.random.default_rng(0).random((NOISE_IMAGES, *shape)).astype(np.float32)
+    try:
+        return to_int8(fixed, noise)
+    except ExportError as error:
+        raise ExportError(f"{path}: {error}") from None

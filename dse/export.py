@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from dse.bundle import FORMAT, VERSIONS, Models, write_bundle
-from dse.convert import CALIBRATION_IMAGES, calibration_set, for_conversion, load_weights, to_float_file, to_int8
-from dse.cost import Board
+from dse.convert import CALIBRATION_IMAGES, calibration_set, for_conversion, to_float_file, to_int8
+from dse.cost.boards import Board
 from dse.datasets import Data
 from dse.errors import ExportError, RunError
 from dse.firmware import Golden
@@ -31,6 +31,7 @@ from dse.scores import accuracy
 from dse.tflite_file import check_deployable
 from dse.training import QatSettings
 from dse.weight_source import WEIGHTS
+from dse.weights import load_weights
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from itertools import islice
 import numpy as np
 
 from dse.candidate import Candidate
-from dse.cost import Budgets, CostReport, estimate
+from dse.cost import CostReport, estimate
+from dse.cost.budget import Budgets
 from dse.errors import NetworkError
 from dse.space import Defaults, Space, Value
 

@@ -1,4 +1,4 @@
-"""A `.keras` file as a model, and as the int8 TFLite file that it would be deployed as, for its cost."""
+"""A `.keras` file as a model."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from dse.convert import to_int8
-from dse.errors import ExportError, FileError, unread
-from dse.quiet import quiet_tensorflow
+from dse.errors import FileError, unread
 from dse.weight_source import MAX_BYTES
-
-CALIBRATION_IMAGES = 4
 
 
 def load_keras(path: Path) -> keras.Model:
@@ -48,20 +43,3 @@ def load_keras(path: Path) -> keras.Model:
 def _texts(tensors: list[Any]) -> str:
     """The shapes of some tensors without the batch, such as '2 of (8), (8)'."""
     return f"{len(tensors)} of {', '.join(str(tuple(tensor.shape[1:])) for tensor in tensors)}"
-
-
-def int8_of_keras(path: Path) -> bytes:
-    """The int8 file of a saved Keras model. Raises FileError, ExportError.
-
-    Activation ranges are those of random images: they decide how well the file computes, and nothing of what it costs.
-    """
-    quiet_tensorflow()
-    model = load_keras(path)
-    shape = model.inputs[0].shape[1:]
-    image = keras.Input(shape, batch_size=1)
-    fixed = keras.Model(image, model(image))  # without a batch of one, the converter computes shapes in the graph
-    noise = np.random.default_rng(0).random((CALIBRATION_IMAGES, *shape)).astype(np.float32)
-    try:
-        return to_int8(fixed, noise)
-    except ExportError as error:
-        raise ExportError(f"{path}: {error}") from None

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from dse.bundle import Models
-from dse.cost import Board, CostReport, estimate
+from dse.cost import CostReport, estimate
+from dse.cost.boards import Board
 from dse.cost.verdict import judge
 from dse.errors import ExportError
 from dse.firmware import Arena

@@ -6,7 +6,6 @@ The cost gate has been passed before; see `run.py`. A candidate that cannot be f
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +14,6 @@ from types import MappingProxyType
 import keras
 import numpy as np
 
-from dse.build import build_model
 from dse.candidate import Candidate
 from dse.convert import calibration_set, for_conversion, to_int8
 from dse.datasets import Data
@@ -27,6 +25,7 @@ from dse.runtimes import run_litert
 from dse.tflite_file import check_deployable
 from dse.train import Check, EpochReport
 from dse.weight_source import WeightSource
+from dse.weights import weights_bytes
 
 PREDICT_BATCH = 256
 
@@ -97,13 +96,3 @@ def predict(model: keras.Model, images: Images) -> np.ndarray:
         for start in range(0, len(images), PREDICT_BATCH)
     ]
     return np.asarray(np.concatenate(parts).argmax(1))
-
-
-def weights_bytes(candidate: Candidate, model: keras.Model) -> bytes:
-    """The weights as the bytes of a .weights.h5 file, without the optimizer's state, which would triple it."""
-    bare = build_model(candidate.network)
-    bare.set_weights(model.get_weights())
-    with tempfile.TemporaryDirectory(prefix="dse-weights-") as folder:
-        path = Path(folder) / "model.weights.h5"
-        bare.save_weights(path)
-        return path.read_bytes()

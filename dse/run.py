@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from dse.cost import Board, Budget, Budgets, CostReport, estimate
+from dse.cost import CostReport, estimate
+from dse.cost.boards import Board
+from dse.cost.budget import Budget, Budgets
 from dse.database import Place
 from dse.datasets import Data, load_data
 from dse.errors import NothingFitsError, RunError

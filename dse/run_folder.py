@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from dse.cost import Board
+from dse.cost.boards import Board
 from dse.database import Place
 from dse.errors import FileError, RunError
 from dse.files import write_atomic

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dse.candidate import Candidate
-from dse.cost import Budgets
+from dse.cost.budget import Budgets
 from dse.network import Shape
 from dse.screening import Screened, candidate_of_row
 from dse.space import Defaults, Space

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from dse.cost import Board, Budget, CostReport, estimate
-from dse.cost.budget import memory_of
+from dse.cost import CostReport, estimate
+from dse.cost.boards import Board
+from dse.cost.budget import Budget, memory_of
 from dse.pareto import front_rows
 from dse.record import TrialRecord
 

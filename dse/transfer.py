@@ -17,13 +17,13 @@ from typing import Any
 import keras
 
 from dse.candidate import Candidate
-from dse.convert import load_weights
 from dse.datasets import data_home
 from dse.errors import DseError, TrialError
 from dse.files import locked
 from dse.keras_file import load_keras
 from dse.quiet import quiet_native
 from dse.weight_source import IMAGENET, WEIGHTS, WeightSource
+from dse.weights import load_weights
 
 WEIGHTED = (
     keras.layers.Conv2D,

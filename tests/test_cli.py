@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from dse.build import build_model
 from dse.candidate import Candidate
 from dse.cli import COMMANDS, cli
-from dse.cost import estimate, list_boards, load_board
+from dse.cost import estimate
+from dse.cost.boards import list_boards, load_board
 from dse.run import Settings
 from dse.space import load_space
 from dse.units import bytes_text

@@ -9,8 +9,9 @@ from typing import get_args
 
 import pytest
 
-from dse.cost import Board, Budget, Budgets, estimate, list_boards, load_board, load_boards
-from dse.cost.budget import memory_of
+from dse.cost import estimate
+from dse.cost.boards import Board, list_boards, load_board, load_boards
+from dse.cost.budget import Budget, Budgets, memory_of
 from dse.cost.latency import FAMILY
 from dse.cost.verdict import judge
 from dse.errors import DseError, FileError, UnknownNameError

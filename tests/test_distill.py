@@ -14,10 +14,11 @@ from dse.datasets import Data
 from dse.distill import Teacher, distilled
 from dse.errors import TrialError
 from dse.images import Images, as_input, to_float
-from dse.pipeline import run_trial, weights_bytes
+from dse.pipeline import run_trial
 from dse.train import train
 from dse.training import Training
 from dse.weight_source import WeightSource, read_source
+from dse.weights import weights_bytes
 from tests.conftest import family_space, only_candidate
 
 

@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from dse.convert import load_weights, to_float_file, to_int8
+from dse.convert import to_float_file, to_int8
 from dse.datasets import Data
 from dse.errors import ExportError
 from dse.runtimes import int8_input, parse_allocations, run_litert, run_tflm
 from dse.tflite_file import check_deployable, read_tflite
+from dse.weights import load_weights
 from tests.conftest import family_space, only_candidate
 
 layers, ops = keras.layers, keras.ops

@@ -10,12 +10,12 @@ import pytest
 from dse.bundle import read_bundle
 from dse.bundle_check import check_bundle
 from dse.cli.export_command import export_records
-from dse.convert import load_weights
 from dse.datasets import Data
 from dse.errors import ExportError
 from dse.run import search
 from dse.run_folder import load_summary, model_folder
 from dse.training import QatSettings
+from dse.weights import load_weights
 from tests.conftest import family_space
 from tests.test_qat import stretched
 from tests.test_run import Watcher, settings

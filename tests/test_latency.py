@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dse.cost import list_boards, load_board
-from dse.cost.boards import Board
+from dse.cost.boards import Board, list_boards, load_board
 from dse.cost.energy import EnergyRange, energy_range
 from dse.cost.graph import Operator, OperatorGraph, Tensor
 from dse.cost.latency import RUNTIMES, SHARE, SPREAD, LatencyRange, board_latency, describe, latency_range

@@ -305,7 +305,7 @@ def test_infeasible_failed_and_repeated_trials_are_shown_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dse import workers
-    from dse.cost import Budgets
+    from dse.cost.budget import Budgets
 
     port = free_port()
     done: list[workers.Job] = []

@@ -13,15 +13,14 @@ from click.testing import CliRunner
 
 from dse.build import build_model
 from dse.cli import cli
-from dse.convert import load_weights
 from dse.cost import estimate
 from dse.datasets import Data
-from dse.pipeline import weights_bytes
 from dse.recipe import train_candidate
 from dse.run_folder import load_summary, model_folder
 from dse.sparse import compressed_bytes, make_sparse
 from dse.training import Training
 from dse.weight_source import CANDIDATE, WEIGHTS, WeightSource
+from dse.weights import load_weights, weights_bytes
 from tests.conftest import FAMILIES, family_space, only_candidate, with_plausible_weights
 from tests.test_datasets import make_folders
 

@@ -13,7 +13,9 @@ from dse import database, run, workers
 from dse.bundle import read_bundle
 from dse.bundle_check import check_bundle
 from dse.cli.export_command import export_records
-from dse.cost import Budgets, estimate, load_board
+from dse.cost import estimate
+from dse.cost.boards import load_board
+from dse.cost.budget import Budgets
 from dse.datasets import load_data
 from dse.errors import NothingFitsError, RunError
 from dse.explorers import make_explorer

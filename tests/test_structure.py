@@ -24,7 +24,7 @@ LAYERS = [
     },
     {
         *("images", "image_folder", "cifar", "datasets", "coco", "download", "build", "train", "convert", "rewrite"),
-        *("keras_file", "fake_quant", "qat"),
+        *("keras_file", "weights", "fake_quant", "qat"),
         *("runtimes", "tflm_child", "pipeline", "layer_noise", "transfer", "distill", "recipe", "slicing", "sparse"),
         "timing",
     },

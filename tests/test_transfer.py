@@ -17,7 +17,7 @@ from dse.candidate import Candidate
 from dse.datasets import Data
 from dse.errors import DataError, NetworkError, TrialError
 from dse.images import Images, to_float
-from dse.pipeline import run_trial, weights_bytes
+from dse.pipeline import run_trial
 from dse.recipe import HEAD_DONE, HEAD_WEIGHTS, train_candidate
 from dse.references import load_reference
 from dse.single import space_of
@@ -25,6 +25,7 @@ from dse.space import Defaults, load_space, parse_space
 from dse.training import Training
 from dse.transfer import start_from, take_weights, to_unit_range
 from dse.weight_source import CANDIDATE, WEIGHTS, WeightSource, read_source, read_sources
+from dse.weights import weights_bytes
 from tests.conftest import family_space, only_candidate, with_plausible_weights
 
 SMALL = family_space("bneck", "{expansion: 2}")

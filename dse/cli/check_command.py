@@ -26,8 +26,7 @@ def command(files: tuple[str, ...]) -> None:
 
 def check(name: str) -> str:
     """One line about a file that is right. Raises DseError about one that is wrong."""
-    from dse.cost import load_board
-    from dse.cost.boards import list_boards
+    from dse.cost.boards import list_boards, load_board
     from dse.space import list_spaces, load_space
     from dse.strict_yaml import load
     from dse.tasks import load_task

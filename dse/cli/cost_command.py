@@ -13,7 +13,8 @@ from dse.errors import DseError
 
 if TYPE_CHECKING:
     from dse.candidate import Candidate
-    from dse.cost import Board, CostReport
+    from dse.cost import CostReport
+    from dse.cost.boards import Board
     from dse.cost.graph import OperatorGraph
     from dse.cost.verdict import Verdict
 
@@ -41,7 +42,7 @@ def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bo
     Example:
       dse cost model.tflite --board imxrt1060 --board nano33ble
     """
-    from dse.cost import load_boards
+    from dse.cost.boards import load_boards
 
     named = load_boards(boards)
     match Path(what).suffix:
@@ -67,7 +68,7 @@ def _keras(what: str, boards: list[Board], runtime: str | None, as_json: bool) -
         from dse.errors import FileError
 
         raise FileError(what, None, "", "cannot be read: no such file")
-    from dse.keras_file import int8_of_keras
+    from dse.convert import int8_of_keras
     from dse.tflite_file import read_tflite
 
     content = int8_of_keras(Path(what))
@@ -179,7 +180,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
     import numpy as np
 
-    from dse.cost import Budget
+    from dse.cost.budget import Budget
     from dse.references import load_network, only_network
     from dse.screen_report import images_text
     from dse.screening import Screening

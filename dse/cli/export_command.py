@@ -167,7 +167,7 @@ def export_records(
     """Exports these trials, with the data that the run was made with. Raises RunError."""
     if not records:
         return []
-    from dse.cost import load_boards
+    from dse.cost.boards import load_boards
     from dse.datasets import load_data
     from dse.quiet import quiet_tensorflow
     from dse.run_folder import data_location, read_run, run_boards, run_task

@@ -10,7 +10,7 @@ import click
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from dse.cost import Board
+    from dse.cost.boards import Board
     from dse.record import TrialRecord
 
 
@@ -34,7 +34,7 @@ def command(run: Path, boards: tuple[str, ...], every: bool, as_json: bool) -> N
     Example:
       dse front results/cmv3-imxrt1060 --board nano33ble
     """
-    from dse.cost import load_boards
+    from dse.cost.boards import load_boards
 
     if every and boards:
         raise click.UsageError("--all is every trial, whatever it fits: not with --board")

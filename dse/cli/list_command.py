@@ -26,7 +26,7 @@ def command(kind: str | None) -> None:
 def entries(kind: str) -> list[tuple[str, str]]:
     """Names with a line about each."""
     from dse.blocks import BLOCKS
-    from dse.cost import list_boards, load_board
+    from dse.cost.boards import list_boards, load_board
     from dse.explorer_names import EXPLORERS
     from dse.space import list_references, list_spaces
     from dse.strict_yaml import load

@@ -72,7 +72,8 @@ def train_only(
     `classes` is how many the data must have. Raises DseError.
     """
     from dse.cli.search_command import data_of, finish, run_search
-    from dse.cost import Budgets, load_boards
+    from dse.cost.boards import load_boards
+    from dse.cost.budget import Budgets
     from dse.run import Settings
     from dse.tasks import load_task
 

@@ -12,7 +12,8 @@ from dse.record import TrialRecord
 from dse.units import bytes_text, count_text, duration_text
 
 if TYPE_CHECKING:
-    from dse.cost import Board, CostReport
+    from dse.cost import CostReport
+    from dse.cost.boards import Board
     from dse.datasets import Data
     from dse.feasible import Nearest
     from dse.run import Settings

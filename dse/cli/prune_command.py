@@ -60,7 +60,7 @@ def command(
     Example:
       dse prune results/big/models/0a1b2c3d4e5f --macs 50% --epochs 10
     """
-    from dse.cost import load_boards
+    from dse.cost.boards import load_boards
     from dse.single import space_of
     from dse.tasks import load_task
     from dse.weight_source import CANDIDATE, WEIGHTS, read_source, source_name
@@ -132,10 +132,9 @@ def _smaller(what: Path, candidate: Candidate, digest: str, target: str, text: s
     if note.is_file() and (folder.parent / "run.yaml").exists():
         raise DseError(f"{folder}: something else was pruned here; choose another --out")
     quiet_tensorflow()
-    from dse.convert import load_weights
-    from dse.pipeline import weights_bytes
     from dse.pruning import prune
     from dse.slicing import channel_importance, cut
+    from dse.weights import load_weights, weights_bytes
 
     trained = load_weights(candidate, what / WEIGHTS)
     importance = channel_importance(candidate.network, trained)

@@ -61,7 +61,8 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from dse.cost import Budgets, load_boards
+    from dse.cost.boards import load_boards
+    from dse.cost.budget import Budgets
     from dse.files import write_atomic
     from dse.screen_report import report
     from dse.screening import screen

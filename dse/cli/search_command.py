@@ -133,7 +133,8 @@ def command(
     Example:
       dse search --space cmv3.yaml --board imxrt1060 --trials 30
     """
-    from dse.cost import Budgets, load_boards
+    from dse.cost.boards import load_boards
+    from dse.cost.budget import Budgets
     from dse.explorer_names import parse_explorers
     from dse.run import Settings
     from dse.space import load_space

@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from dse.candidate import Candidate
-    from dse.cost import Board
+    from dse.cost.boards import Board
     from dse.grid import GridPoint
     from dse.published import Figure
     from dse.record import TrialRecord
@@ -71,7 +71,7 @@ def command(
       dse table --space vww.yaml --grid width,resolution --measure --plot vww.html
       dse table --space reference/mobilenet_v2_vww.yaml --grid width --grid resolution
     """
-    from dse.cost import load_boards
+    from dse.cost.boards import load_boards
     from dse.errors import DseError, ExportError
     from dse.grid import accuracies, grid, parse_axes
     from dse.space import load_space
@@ -128,7 +128,7 @@ def command(
 def _row(
     point: GridPoint, boards: list[Board], trained: Trained, published: dict[str, dict[str, Figure]]
 ) -> dict[str, Any]:
-    from dse.cost import Budget
+    from dse.cost.budget import Budget
 
     candidate, cost = point.candidate, point.cost
     figures = published.get(candidate.architecture, {}) if candidate else {}
