@@ -43,11 +43,12 @@ compiler: ## arm-none-eabi-g++ and g++, with which the tests compile a bundle's 
 			"libstdc++-arm-none-eabi-newlib, g++), then try again" >&2; exit 1; }
 
 screenshots: $(READY) browser ## the pictures in results/screenshots anew
-	$(BIN)/python -m tests.make_screenshots
+	$(BIN)/python -m tools.make_screenshots
 
-lint: $(READY) ## ruff: rules and format
+lint: $(READY) ## ruff: rules and format; which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
@@ -58,11 +59,12 @@ demo: $(READY) ## the main job on the bundled images, in ten minutes at most
 	@echo "look at demo/plots/front.html; the bundles are in demo/bundles/"
 
 bench: $(READY) ## how fast spaces are costed, and what a driver does per trial by explorer
-	$(BIN)/python -m tests.bench_screening
-	$(BIN)/python -W ignore -m tests.bench_explorers
+	$(BIN)/python -m benchmarks.bench_start
+	$(BIN)/python -m benchmarks.bench_screening
+	$(BIN)/python -W ignore -m benchmarks.bench_explorers
 
 lock: ## requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock
 
 clean: ## everything that was made
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

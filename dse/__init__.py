@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Candidate": "dse.candidate",
-    "Space": "dse.space",
-    "load_space": "dse.space",
-    "Board": "dse.cost.boards",
-    "Budget": "dse.cost.budget",
-    "estimate": "dse.cost",
-    "load_board": "dse.cost.boards",
+    "Candidate": "dse.network.candidate",
+    "Space": "dse.space.space",
+    "load_space": "dse.space.space",
+    "Board": "dse.hardware.boards",
+    "Budget": "dse.hardware.budget",
+    "estimate": "dse.cost.report",
+    "load_board": "dse.hardware.boards",
     "load_task": "dse.tasks",
-    "build_model": "dse.build",
-    "load_summary": "dse.run_folder",
+    "build_model": "dse.training.model",
+    "load_summary": "dse.search.run_folder",
 }
 __all__ = [
     "Board",
@@ -37,14 +37,14 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from dse.build import build_model
-    from dse.candidate import Candidate
-    from dse.cost import estimate
-    from dse.cost.boards import Board, load_board
-    from dse.cost.budget import Budget
-    from dse.run_folder import load_summary
-    from dse.space import Space, load_space
+    from dse.cost.report import estimate
+    from dse.hardware.boards import Board, load_board
+    from dse.hardware.budget import Budget
+    from dse.network.candidate import Candidate
+    from dse.search.run_folder import load_summary
+    from dse.space.space import Space, load_space
     from dse.tasks import load_task
+    from dse.training.model import build_model
 
 
 def __getattr__(name: str) -> Any:

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dse.resources import find, shipped
-from dse.strict_yaml import load
-from dse.training import Training
+from dse._util.shipped import find, shipped
+from dse._util.strict_yaml import load
+from dse.network.training import Training
 
 FOLDER = "objectives"
 FOLDER_OF_IMAGES: Literal["folder"] = "folder"

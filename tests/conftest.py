@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,59 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dse.candidate import Candidate
-from dse.datasets import Data, load_data
-from dse.space import Space, load_space, parse_space
+from dse.data.datasets import Data, load_data
+from dse.network.candidate import Candidate
+from dse.space.space import load_space, parse_space
 from dse.tasks import load_task
-from dse.timing import with_plausible_weights as with_plausible_weights
-from tests.browser import browser as browser  # a fixture of all tests
-
-# Models that others made: those shipped with the tests, and all of the ground truth where it is at hand.
-GROUND_TRUTH = Path(os.environ.get("DSE_GROUNDTRUTH", Path(__file__).parents[2] / "shared" / "groundtruth"))
-PUBLISHED_MODELS = sorted(
-    {
-        path.stem: path
-        for folder in (Path(__file__).parent, GROUND_TRUTH)
-        for path in (folder / "models").glob("*.tflite")
-    }.values()
-)
-
-# One network of every family, with what is special about it switched on.
-FAMILIES = {
-    "bneck": "{expansion: 3, squeeze_excite: 0.25, activation: hswish}",
-    "dpd": "{multiplier: 2, activation: mish}",
-    "fire": "{bypass: complex}",
-    "sqnxt": "{}",
-    "shuffle": "{groups: 2}",
-    "residual": "{}",
-    "separable": "{activation: relu6}",
-    "conv": "{}",
-    "depthwise": "{multiplier: 2}",
-    "max_pool": "{kernel: 3}",
-    "avg_pool": "{kernel: 2, padding: valid}",
-}
-
-
-def family_space(family: str, settings: str = "{}") -> Space:
-    """A space of one network that is made of one family."""
-    channels = "" if family in ("depthwise", "max_pool", "avg_pool") else "channels: {}, "
-    first, second = channels.format(16), channels.format(32)
-    return parse_space(
-        f"""
-space: {family}
-stem: {{block: conv, channels: 16, stride: 2}}
-stages:
-  - {{block: {{choice: [{family}: {settings}]}}, {first}repeats: 1}}
-  - {{block: {{choice: [{family}: {settings}]}}, {second}stride: 2, repeats: 2}}
-head: {{channels: 64}}
-""",
-        f"{family}.yaml",
-    )
-
-
-def only_candidate(space: Space) -> Candidate:
-    """The candidate of a space of size one."""
-    return space.sample(np.random.default_rng(0))[1]
+from tests.helpers.browser import browser as browser  # a fixture of all tests
 
 
 @pytest.fixture(scope="session")
@@ -100,9 +51,9 @@ def _ctrl_c_is_heard() -> None:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of a small network with squeeze-excite, h-swish and Mish, trained for an epoch: not to be changed."""
     from dse.cli.export_command import export_records
-    from dse.run import search
-    from dse.run_folder import load_summary
-    from tests.test_run import Watcher, settings
+    from dse.search.loop import search
+    from dse.search.run_folder import load_summary
+    from tests.helpers.searches import Watcher, settings
 
     space = parse_space(
         """

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dse.bundle import read_bundle
-from dse.bundle_check import check_bundle
-from tests.compression_scores import measured, table
-from tests.test_firmware import CORES, built, compiled, run
+from benchmarks.compression_scores import measured, table
+from dse.export.bundle import read_bundle
+from dse.export.check import check_bundle
+from tests.helpers.compilers import CORES, built, compiled, run
+from tests.helpers.paths import RESULTS
 
-RESULTS = Path(__file__).parent.parent / "results"
 BUNDLES = sorted(path.parent for path in RESULTS.glob("*/bundles/*/report.json"))
 TEST_IMAGES = {"cifar10": 10_000, "vww": 1_500}
 # The run whose networks differ in the blocks that take most care in int8.

@@ -26,11 +26,11 @@ def command(files: tuple[str, ...]) -> None:
 
 def check(name: str) -> str:
     """One line about a file that is right. Raises DseError about one that is wrong."""
-    from dse.cost.boards import list_boards, load_board
-    from dse.space import list_spaces, load_space
-    from dse.strict_yaml import load
+    from dse._util.strict_yaml import load
+    from dse._util.units import bytes_text
+    from dse.hardware.boards import list_boards, load_board
+    from dse.space.space import list_spaces, load_space
     from dse.tasks import load_task
-    from dse.units import bytes_text
 
     kind = "space"
     path = Path(name)
@@ -63,7 +63,7 @@ def check(name: str) -> str:
 
 def _missing(sources: Iterable[str]) -> str:
     """Trained networks that are not in their place on this machine, as the end of a line."""
-    from dse.weight_source import IMAGENET
+    from dse.training.sources import IMAGENET
 
     names = [name for name in sources if name and name != IMAGENET and not Path(name).exists()]
     return f"; not there: {', '.join(names)}" if names else ""

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.cost.latency import FAMILY, RUNTIMES
 from dse.errors import DseError
+from dse.hardware.latency import FAMILY, RUNTIMES
 
 if TYPE_CHECKING:
-    from dse.candidate import Candidate
-    from dse.cost import CostReport
-    from dse.cost.boards import Board
-    from dse.cost.graph import OperatorGraph
-    from dse.cost.verdict import Verdict
+    from dse.cost.report import CostReport
+    from dse.cost.tflm.graph import OperatorGraph
+    from dse.hardware.boards import Board
+    from dse.hardware.verdict import Verdict
+    from dse.network.candidate import Candidate
 
 RANDOM_CANDIDATES = 500
 Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
@@ -42,7 +42,7 @@ def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bo
     Example:
       dse cost model.tflite --board imxrt1060 --board nano33ble
     """
-    from dse.cost.boards import load_boards
+    from dse.hardware.boards import load_boards
 
     named = load_boards(boards)
     match Path(what).suffix:
@@ -57,7 +57,7 @@ def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bo
 
 
 def _tflite(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
-    from dse.tflite_file import load_tflite
+    from dse.tflite.reader import load_tflite
 
     content, graph = load_tflite(Path(what))
     _model(what, graph, len(content), boards, runtime, as_json)
@@ -68,8 +68,8 @@ def _keras(what: str, boards: list[Board], runtime: str | None, as_json: bool) -
         from dse.errors import FileError
 
         raise FileError(what, None, "", "cannot be read: no such file")
-    from dse.convert import int8_of_keras
-    from dse.tflite_file import read_tflite
+    from dse.quantization.convert import int8_of_keras
+    from dse.tflite.reader import read_tflite
 
     content = int8_of_keras(Path(what))
     if not as_json:
@@ -80,8 +80,8 @@ def _keras(what: str, boards: list[Board], runtime: str | None, as_json: bool) -
 def _model(
     what: str, graph: OperatorGraph, num_bytes: int, boards: list[Board], runtime: str | None, as_json: bool
 ) -> None:
-    from dse.cost import estimate_graph
     from dse.cost.macs import kernel_tensors, macs_of
+    from dse.cost.report import estimate_graph
     from dse.errors import FileError, OperatorError
 
     try:
@@ -97,15 +97,15 @@ def _model(
 
 
 def _candidate(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
-    from dse.candidate import load_candidate
+    from dse.network.candidate import load_candidate
 
     candidate = load_candidate(Path(what))
     _show_candidate(f"candidate {candidate.id}", candidate, boards, runtime, as_json)
 
 
 def _show_candidate(title: str, candidate: Candidate, boards: list[Board], runtime: str | None, as_json: bool) -> None:
-    from dse.cost import estimate
     from dse.cost.formulas import layer_costs
+    from dse.cost.report import estimate
 
     rows: list[Row] = [
         (layer.name, type(layer).__name__, _shape(layer.shape), cost.params, cost.macs)
@@ -124,8 +124,8 @@ def _show(
     runtime: str | None,
     as_json: bool,
 ) -> None:
-    from dse.cost.verdict import judge
-    from dse.units import bytes_text
+    from dse._util.units import bytes_text
+    from dse.hardware.verdict import judge
 
     verdicts = [judge(report, board, runtime or "") for board in boards]
     if as_json:
@@ -180,10 +180,10 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
     import numpy as np
 
-    from dse.cost.budget import Budget
-    from dse.references import load_network, only_network
-    from dse.screen_report import images_text
-    from dse.screening import Screening
+    from dse.hardware.budget import Budget
+    from dse.references.networks import load_network, only_network
+    from dse.screening.report import images_text
+    from dse.screening.screening import Screening
 
     space = load_network(name)
     if not space.domains:

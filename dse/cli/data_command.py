@@ -49,7 +49,7 @@ def get(name: str, source: str | None, **of_vww: Any) -> None:
         return
     if any(of_vww.values()):
         raise click.UsageError("--coco, --size, --balance, --minival and --by are for vww")
-    from dse.download import get_data
+    from dse.data.download import get_data
 
     click.echo(get_data(name, source))
 
@@ -62,8 +62,8 @@ def _vww(
     minival: Path | None,
     by: Literal["box", "mask"] | None,
 ) -> None:
-    from dse.coco import VwwSettings, build_vww, read_numbers
-    from dse.datasets import data_home
+    from dse.data.datasets import data_home
+    from dse.data.vww import VwwSettings, build_vww, read_numbers
 
     target = data_home() / "vww"
     if target.is_dir():

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from dse.errors import DataError, DseError, ExportError, RunError, TrialError
-from dse.training import QatSettings
+from dse.network.training import QatSettings
 
 if TYPE_CHECKING:
-    from dse.datasets import Data
-    from dse.export import Exported
-    from dse.record import TrialRecord
+    from dse.data.datasets import Data
+    from dse.export.export import Exported
+    from dse.search.record import TrialRecord
 
 
 @click.command("export")
@@ -69,7 +69,7 @@ def command(
       dse export results/cmv3-imxrt1060 --front
       dse export results/cmv3-imxrt1060/bundles/0a1b2c3d4e5f --check
     """
-    from dse.run_folder import load_summary
+    from dse.search.run_folder import load_summary
 
     if check:
         if front or trials or boards or out or test_images or qat or qat_epochs or as_json:
@@ -107,12 +107,12 @@ def command(
 
 def check_bundles(path: Path, location: str | None, without_data: bool) -> None:
     """Checks every bundle at a path. Raises ExportError when a figure of one differs."""
-    from dse.quiet import quiet_tensorflow
+    from dse._util.quiet import quiet_tensorflow
 
     quiet_tensorflow()  # before anything imports it
-    from dse.bundle import list_bundles, read_bundle
-    from dse.bundle_check import bundle_task, check_bundle
-    from dse.datasets import load_data
+    from dse.data.datasets import load_data
+    from dse.export.bundle import list_bundles, read_bundle
+    from dse.export.check import bundle_task, check_bundle
 
     bad: list[Path] = []
     loaded: dict[str, Data] = {}
@@ -143,13 +143,13 @@ def check_bundles(path: Path, location: str | None, without_data: bool) -> None:
 
 def export_front(run: Path, test_images: int | None = None) -> list[Exported]:
     """Exports the trials on the front that have no bundle yet; returns all bundles of the front."""
-    from dse.run_folder import bundle_folder, load_summary
+    from dse.search.run_folder import bundle_folder, load_summary
 
     front = load_summary(run).front()
     missing = [record for record in front if not _is_exported(bundle_folder(run, record.id), test_images)]
     export_records(run, missing, (), None, None, test_images)
-    from dse.bundle import read_report
-    from dse.export import Exported
+    from dse.export.bundle import read_report
+    from dse.export.export import Exported
 
     folders = [bundle_folder(run, record.id) for record in front]
     return [Exported(folder, read_report(folder)) for folder in folders]
@@ -167,10 +167,10 @@ def export_records(
     """Exports these trials, with the data that the run was made with. Raises RunError."""
     if not records:
         return []
-    from dse.cost.boards import load_boards
-    from dse.datasets import load_data
-    from dse.quiet import quiet_tensorflow
-    from dse.run_folder import data_location, read_run, run_boards, run_task
+    from dse._util.quiet import quiet_tensorflow
+    from dse.data.datasets import load_data
+    from dse.hardware.boards import load_boards
+    from dse.search.run_folder import data_location, read_run, run_boards, run_task
 
     description = read_run(run)
     loaded = load_data(run_task(run), data or data_location(run))
@@ -182,7 +182,7 @@ def export_records(
     named = load_boards(boards)
     named = named or run_boards(run)
     quiet_tensorflow()
-    from dse.export import export
+    from dse.export.export import export
 
     exported, problems = [], []
     for record in records:
@@ -204,7 +204,7 @@ def _note(text: str) -> None:
 
 def _is_exported(folder: Path, test_images: int | None) -> bool:
     """Whether a bundle is there that was scored on as many images."""
-    from dse.bundle import read_report
+    from dse.export.bundle import read_report
 
     try:
         report = read_report(folder)

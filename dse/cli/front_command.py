@@ -10,8 +10,8 @@ import click
 from rich.markup import escape
 
 if TYPE_CHECKING:
-    from dse.cost.boards import Board
-    from dse.record import TrialRecord
+    from dse.hardware.boards import Board
+    from dse.search.record import TrialRecord
 
 
 @click.command("front")
@@ -34,7 +34,7 @@ def command(run: Path, boards: tuple[str, ...], every: bool, as_json: bool) -> N
     Example:
       dse front results/cmv3-imxrt1060 --board nano33ble
     """
-    from dse.cost.boards import load_boards
+    from dse.hardware.boards import load_boards
 
     if every and boards:
         raise click.UsageError("--all is every trial, whatever it fits: not with --board")
@@ -48,9 +48,9 @@ def print_trials(run: Path, as_json: bool) -> None:
     """Prints every trial, in order, with all that the study knows of it."""
     from rich.table import Table
 
+    from dse._util.units import bytes_text, count_text
     from dse.cli.tables import print_table
-    from dse.run_folder import load_summary
-    from dse.units import bytes_text, count_text
+    from dse.search.run_folder import load_summary
 
     summary = load_summary(run)
     front = {record.number for record in summary.front()}
@@ -97,9 +97,9 @@ def trial_row(record: TrialRecord, front: set[int]) -> dict[str, Any]:
 
 def print_front(run: Path, boards: list[Board], as_json: bool) -> None:
     """Prints the front, of each board if any are given, best accuracy first, and how the other trials ended."""
-    from dse.plots import front_data
-    from dse.run_folder import load_summary
-    from dse.summary import on_board
+    from dse.plots.front import front_data
+    from dse.search.run_folder import load_summary
+    from dse.search.summary import on_board
 
     summary = load_summary(run)
     bodies: list[dict[str, Any]] = []
@@ -129,8 +129,8 @@ def print_front(run: Path, boards: list[Board], as_json: bool) -> None:
 
 def _latency(row: dict[str, Any], board: Board, records: list[TrialRecord]) -> dict[str, Any] | None:
     """The latency of a trial on a board, by the board's own runtime; None where nothing is known of it."""
-    from dse.cost import estimate
-    from dse.cost.verdict import judge
+    from dse.cost.report import estimate
+    from dse.hardware.verdict import judge
 
     candidate = next(record.candidate for record in records if record.number == row["trial"])
     assert candidate is not None  # it is complete
@@ -140,7 +140,7 @@ def _latency(row: dict[str, Any], board: Board, records: list[TrialRecord]) -> d
 
 def _objectives(objectives: list[str], board: Board | None) -> list[str]:
     """Those of the run; where a board's engine has no arena, the memory that it has."""
-    from dse.cost.budget import memory_of
+    from dse.hardware.budget import memory_of
 
     memory = memory_of(board.runtime if board else "")
     return [memory if name == "arena_bytes" else name for name in objectives]
@@ -149,9 +149,9 @@ def _objectives(objectives: list[str], board: Board | None) -> list[str]:
 def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], board: Board | None) -> None:
     from rich.table import Table
 
+    from dse._util.units import bytes_text, count_text, milliseconds_text
     from dse.cli.tables import print_table
-    from dse.cost.budget import memory_of
-    from dse.units import bytes_text, count_text, milliseconds_text
+    from dse.hardware.budget import memory_of
 
     where = f"{run} on {board.name}" if board else str(run)
     table = Table(title=escape(f"Pareto front of {where}: {', '.join(objectives)}"), title_justify="left")

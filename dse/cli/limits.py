@@ -34,7 +34,7 @@ def parse_limits(given: dict[str, str | None], has_board: bool) -> dict[str, int
 
 
 def _amount(name: str, text: str) -> int:
-    from dse.units import parse_limit
+    from dse._util.units import parse_limit
 
     try:
         return parse_limit(NAMES[name], text)

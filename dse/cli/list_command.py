@@ -25,13 +25,13 @@ def command(kind: str | None) -> None:
 
 def entries(kind: str) -> list[tuple[str, str]]:
     """Names with a line about each."""
-    from dse.blocks import BLOCKS
-    from dse.cost.boards import list_boards, load_board
-    from dse.explorer_names import EXPLORERS
-    from dse.space import list_references, list_spaces
-    from dse.strict_yaml import load
+    from dse._util.strict_yaml import load
+    from dse._util.units import bytes_text
+    from dse.hardware.boards import list_boards, load_board
+    from dse.network.blocks import BLOCKS
+    from dse.search.explorers.names import EXPLORERS
+    from dse.space.space import list_references, list_spaces
     from dse.tasks import list_tasks, load_task
-    from dse.units import bytes_text
 
     match kind:
         case "spaces":

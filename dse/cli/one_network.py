@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from dse.space import Space
+    from dse.space.space import Space
 
 OPTIONS = (
     click.option("--task", default="cifar10", show_default=True, help="Task, as for dse search."),
@@ -42,9 +42,9 @@ def default_out(network: str, how: str) -> Path:
 
 def _forget_a_failure(folder: Path) -> None:
     """Empties a run whose training failed, to train the network again: what was wrong may have been mended."""
-    from dse.database import OWN
-    from dse.files import locked
-    from dse.run_folder import load_summary
+    from dse._util.files import locked
+    from dse.search.run_folder import load_summary
+    from dse.search.study.database import OWN
 
     if (folder / "run.yaml").is_file() and (folder / OWN).is_file():
         with locked(folder):
@@ -72,9 +72,9 @@ def train_only(
     `classes` is how many the data must have. Raises DseError.
     """
     from dse.cli.search_command import data_of, finish, run_search
-    from dse.cost.boards import load_boards
-    from dse.cost.budget import Budgets
-    from dse.run import Settings
+    from dse.hardware.boards import load_boards
+    from dse.hardware.budget import Budgets
+    from dse.search.settings import Settings
     from dse.tasks import load_task
 
     the_task = load_task(task)

@@ -29,9 +29,9 @@ def plot_run(run: Path, out: Path | None = None, reference: bool = False) -> lis
 
     Raises RunError when nothing is complete, or when nothing was published for its task and that is asked for.
     """
-    from dse.plots import front_data, write_plots
-    from dse.reference_points import IMAGES, reference_points
-    from dse.run_folder import load_summary, read_run
+    from dse.plots.front import front_data, write_plots
+    from dse.references.points import IMAGES, reference_points
+    from dse.search.run_folder import load_summary, read_run
 
     summary, description = load_summary(run), read_run(run)
     if not summary.count("complete"):

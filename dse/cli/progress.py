@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from dse.record import TrialRecord
-from dse.units import bytes_text, count_text, duration_text
+from dse._util.units import bytes_text, count_text, duration_text
+from dse.search.record import TrialRecord
 
 if TYPE_CHECKING:
-    from dse.cost import CostReport
-    from dse.cost.boards import Board
-    from dse.datasets import Data
-    from dse.feasible import Nearest
-    from dse.run import Settings
-    from dse.summary import Summary
+    from dse.cost.report import CostReport
+    from dse.data.datasets import Data
+    from dse.hardware.boards import Board
+    from dse.screening.feasibility import Nearest
+    from dse.search.settings import Settings
+    from dse.search.summary import Summary
 
 
 def make_face() -> PlainFace:
@@ -70,7 +70,7 @@ class PlainFace:
 
     def proposed(self, record: TrialRecord, cost: CostReport | None) -> None:
         if cost:
-            from dse.cost.verdict import judge
+            from dse.hardware.verdict import judge
 
             self.line(
                 f"trial {record.number} {record.id}: {count_text(cost.params)} parameters, "

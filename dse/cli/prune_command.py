@@ -14,8 +14,8 @@ from dse.cli.one_network import default_out, run_options, train_only
 from dse.errors import DseError, RunError
 
 if TYPE_CHECKING:
-    from dse.candidate import Candidate
-    from dse.cost import CostReport
+    from dse.cost.report import CostReport
+    from dse.network.candidate import Candidate
 
 SAY_EVERY = 5.0  # seconds
 OPTIONS = {"params": "--params", "macs": "--macs", "arena_bytes": "--memory"}  # by what they limit
@@ -60,10 +60,10 @@ def command(
     Example:
       dse prune results/big/models/0a1b2c3d4e5f --macs 50% --epochs 10
     """
-    from dse.cost.boards import load_boards
-    from dse.single import space_of
+    from dse.hardware.boards import load_boards
+    from dse.space.single import space_of
     from dse.tasks import load_task
-    from dse.weight_source import CANDIDATE, WEIGHTS, read_source, source_name
+    from dse.training.sources import CANDIDATE, WEIGHTS, read_source, source_name
 
     targets = {
         name: text for name, text in (("params", params), ("macs", macs), ("arena_bytes", memory)) if text is not None
@@ -100,19 +100,19 @@ def command(
 
 
 def _load(what: Path) -> Candidate:
-    from dse.candidate import load_candidate
-    from dse.weight_source import CANDIDATE
+    from dse.network.candidate import load_candidate
+    from dse.training.sources import CANDIDATE
 
     return load_candidate(what / CANDIDATE)
 
 
 def _smaller(what: Path, candidate: Candidate, digest: str, target: str, text: str, folder: Path) -> Candidate:
     """The pruned candidate, left in `folder` with its weights; one that the same command left there stays."""
-    from dse.cost import estimate
-    from dse.files import write_atomic
-    from dse.quiet import quiet_tensorflow
-    from dse.units import parse_limit, parse_share
-    from dse.weight_source import WEIGHTS, write_trained
+    from dse._util.files import write_atomic
+    from dse._util.quiet import quiet_tensorflow
+    from dse._util.units import parse_limit, parse_share
+    from dse.cost.report import estimate
+    from dse.training.sources import WEIGHTS, write_trained
 
     cost = estimate(candidate.network)
     option = OPTIONS[target]
@@ -132,9 +132,9 @@ def _smaller(what: Path, candidate: Candidate, digest: str, target: str, text: s
     if note.is_file() and (folder.parent / "run.yaml").exists():
         raise DseError(f"{folder}: something else was pruned here; choose another --out")
     quiet_tensorflow()
-    from dse.pruning import prune
-    from dse.slicing import channel_importance, cut
-    from dse.weights import load_weights, weights_bytes
+    from dse.pruning.plan import prune
+    from dse.pruning.weights import channel_importance, cut
+    from dse.training.weights import load_weights, weights_bytes
 
     trained = load_weights(candidate, what / WEIGHTS)
     importance = channel_importance(candidate.network, trained)
@@ -175,8 +175,8 @@ def _costs(before: CostReport, after: CostReport) -> str:
 
 def _compressed(run: Path) -> None:
     """Says what sparse weights are worth."""
-    from dse.run_folder import bundle_folder, load_summary
-    from dse.sparse import compressed_bytes
+    from dse.search.run_folder import bundle_folder, load_summary
+    from dse.training.sparsity import compressed_bytes
 
     record = load_summary(run).front()[0]
     content = (bundle_folder(run, record.id) / "model_int8.tflite").read_bytes()

@@ -21,7 +21,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     Example:
       dse reproduce mobilenet_v1 mobilenet_v2
     """
-    from dse.references import KINDS, reproduce
+    from dse.references.networks import KINDS, reproduce
 
     rows = list(reproduce(names))
     if as_json:

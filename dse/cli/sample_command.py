@@ -21,7 +21,7 @@ def command(space: str, count: int, seed: int) -> None:
     import numpy as np
 
     from dse.errors import NetworkError
-    from dse.space import load_space
+    from dse.space.space import load_space
 
     the_space, rng = load_space(space), np.random.default_rng(seed)
     while count:

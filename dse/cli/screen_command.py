@@ -13,7 +13,7 @@ from dse.cli.limits import limit_options, parse_limits
 from dse.errors import DseError
 
 if TYPE_CHECKING:
-    from dse.screen_report import Fit, ScreenReport
+    from dse.screening.report import Fit, ScreenReport
 
 
 @click.command("screen")
@@ -61,12 +61,12 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from dse.cost.boards import load_boards
-    from dse.cost.budget import Budgets
-    from dse.files import write_atomic
-    from dse.screen_report import report
-    from dse.screening import screen
-    from dse.space import Defaults, load_space
+    from dse._util.files import write_atomic
+    from dse.hardware.boards import load_boards
+    from dse.hardware.budget import Budgets
+    from dse.screening.report import report
+    from dse.screening.screening import screen
+    from dse.space.space import Defaults, load_space
 
     the_space = load_space(space)
     the_boards = load_boards(boards)
@@ -84,7 +84,7 @@ def command(
         )
     figures = report(the_space, defaults, screened, Budgets.of_boards(the_boards, **limits))
     folder = out or Path("results") / "-".join(["screen", the_space.name, *(board.name for board in the_boards)])
-    from dse.screen_plots import write_screen_plots
+    from dse.plots.screening import write_screen_plots
 
     paths = write_screen_plots(screened, figures, folder)
     write_atomic(folder / "screen.json", json.dumps(figures.to_dict(), indent=2) + "\n")
@@ -99,9 +99,9 @@ def command(
 def _print(figures: ScreenReport) -> None:
     from rich.table import Table
 
+    from dse._util.units import bytes_text, count_text
     from dse.cli.tables import print_table
-    from dse.screen_report import PERCENTS
-    from dse.units import bytes_text, count_text
+    from dse.screening.report import PERCENTS
 
     networks = figures.count - figures.impossible
     title = f"{figures.space}: {networks:,} random networks of {figures.images} (seed {figures.seed})"
@@ -119,7 +119,7 @@ def _print(figures: ScreenReport) -> None:
 
 
 def _print_fit(fit: Fit) -> None:
-    from dse.units import count_text
+    from dse._util.units import count_text
 
     click.echo(f"{fit.board}: {fit.share:.2%} fit ({fit.fitting:,})")
     for name, limit in fit.limits.items():

@@ -12,8 +12,9 @@ from dse.cli.limits import limit_options, parse_limits
 from dse.errors import DseError
 
 if TYPE_CHECKING:
-    from dse.run import Face, Settings
-    from dse.summary import Summary
+    from dse.search.observer import Face
+    from dse.search.settings import Settings
+    from dse.search.summary import Summary
     from dse.tasks import Task
 
 
@@ -133,13 +134,13 @@ def command(
     Example:
       dse search --space cmv3.yaml --board imxrt1060 --trials 30
     """
-    from dse.cost.boards import load_boards
-    from dse.cost.budget import Budgets
-    from dse.explorer_names import parse_explorers
-    from dse.run import Settings
-    from dse.space import load_space
+    from dse._util.units import parse_bytes, parse_duration
+    from dse.hardware.boards import load_boards
+    from dse.hardware.budget import Budgets
+    from dse.search.explorers.names import parse_explorers
+    from dse.search.settings import Settings
+    from dse.space.space import load_space
     from dse.tasks import load_task
-    from dse.units import parse_bytes, parse_duration
 
     if ui_port and not ui:
         raise DseError("--ui-port is the port of a --ui, and none is asked for")
@@ -183,19 +184,19 @@ def data_of(name: str, task: Task, data: str | None) -> str | None:
 def run_search(settings: Settings, ui: str | None = None, ui_port: int | None = None) -> Summary:
     """Searches with progress on the terminal and, if asked, in a browser; Ctrl-C ends the command."""
     from dse.cli.progress import make_face
-    from dse.run import search
+    from dse.search.loop import search
 
     try:
         with ExitStack() as stack:
             face: Face = stack.enter_context(make_face())
             if ui == "optuna":
                 from dse.cli.watching import WithDashboard
-                from dse.dashboard import Dashboard
+                from dse.ui.dashboard import Dashboard
 
                 face = WithDashboard(face, stack.enter_context(Dashboard(settings.folder, ui_port)))
             elif ui == "nni":
-                from dse.loopback import free_port
-                from dse.nni_ui.face import NniFace
+                from dse._util.loopback import free_port
+                from dse.ui.nni.face import NniFace
 
                 face = stack.enter_context(NniFace(face, free_port(ui_port)))
             return search(settings, face)
@@ -206,7 +207,7 @@ def run_search(settings: Settings, ui: str | None = None, ui_port: int | None = 
 
 def _why(folder: Path) -> str:
     """Why the only trial of a run failed; of many, where to look."""
-    from dse.run_folder import load_summary
+    from dse.search.run_folder import load_summary
 
     records = load_summary(folder).records
     if len(records) != 1:
@@ -219,7 +220,7 @@ def finish(folder: Path, complete: int, exporting: bool, test_images: int | None
     from dse.cli.export_command import export_front
     from dse.cli.front_command import print_front
     from dse.cli.plot_command import plot_run
-    from dse.run_folder import run_boards
+    from dse.search.run_folder import run_boards
 
     if not complete:
         raise DseError(f"{folder}: no trial is complete{_why(folder)}")

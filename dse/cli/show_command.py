@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from dse.candidate import Candidate
-    from dse.published import Figure
+    from dse.network.candidate import Candidate
+    from dse.references.figures import Figure
 
 TEXTS = ("input", "operator", "NL")
 
@@ -38,7 +38,7 @@ def command(what: str, width: float | None, resolution: int | None, markdown: bo
         raise DseError("came both --markdown and --json, expected one of them")
     changes = {"width": width, "resolution": resolution}
     title, candidate, figures = _network(what, {key: value for key, value in changes.items() if value is not None})
-    from dse.network_table import COLUMNS, network_table
+    from dse.cost.table import COLUMNS, network_table
 
     rows = network_table(candidate)
     if as_json:
@@ -66,11 +66,11 @@ def command(what: str, width: float | None, resolution: int | None, markdown: bo
 
 def _network(what: str, changes: dict[str, Any]) -> tuple[str, Candidate, list[Figure]]:
     """A title, the candidate, and the figures published of it."""
-    from dse.candidate import load_candidate
     from dse.errors import DseError
-    from dse.grid import open_text
-    from dse.published import load_figures
-    from dse.references import load_network, only_network, published_name
+    from dse.network.candidate import load_candidate
+    from dse.references.figures import load_figures
+    from dse.references.networks import load_network, only_network, published_name
+    from dse.screening.grid import open_text
 
     if Path(what).suffix == ".json":
         if changes:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from dse.candidate import Candidate
-    from dse.cost.boards import Board
-    from dse.grid import GridPoint
-    from dse.published import Figure
-    from dse.record import TrialRecord
-    from dse.space import Defaults
+    from dse.hardware.boards import Board
+    from dse.network.candidate import Candidate
+    from dse.references.figures import Figure
+    from dse.screening.grid import GridPoint
+    from dse.search.record import TrialRecord
+    from dse.space.space import Defaults
 
 Trained = dict[str, dict[str, float]]  # by architecture, accuracies by their kind
 COSTS = {
@@ -71,10 +71,10 @@ def command(
       dse table --space vww.yaml --grid width,resolution --measure --plot vww.html
       dse table --space reference/mobilenet_v2_vww.yaml --grid width --grid resolution
     """
-    from dse.cost.boards import load_boards
     from dse.errors import DseError, ExportError
-    from dse.grid import accuracies, grid, parse_axes
-    from dse.space import load_space
+    from dse.hardware.boards import load_boards
+    from dse.screening.grid import accuracies, grid, parse_axes
+    from dse.space.space import load_space
 
     if markdown and as_json:
         raise DseError("came both --markdown and --json, expected one of them")
@@ -107,7 +107,7 @@ def command(
             values = ", ".join(f"{place} {value}" for place, value in point.values.items())
             click.echo(f"{values}: {point.problem}", err=True)
     if plot:
-        from dse.grid_plot import write_grid_plot
+        from dse.plots.grid import write_grid_plot
 
         write_grid_plot(plot, rows, list(points[0].values), f"{space.name}: {', '.join(points[0].values)}")
         click.echo(f"plot: {plot}", err=True)
@@ -128,7 +128,7 @@ def command(
 def _row(
     point: GridPoint, boards: list[Board], trained: Trained, published: dict[str, dict[str, Figure]]
 ) -> dict[str, Any]:
-    from dse.cost.budget import Budget
+    from dse.hardware.budget import Budget
 
     candidate, cost = point.candidate, point.cost
     figures = published.get(candidate.architecture, {}) if candidate else {}
@@ -148,10 +148,10 @@ def _measured(
     row: dict[str, Any], point: GridPoint, trained: Trained, published: dict[str, dict[str, Figure]]
 ) -> list[dict[str, Any]]:
     """A row for the float file of a network and one for the int8 file, which alone has an arena."""
-    from dse.quiet import quiet_tensorflow
+    from dse._util.quiet import quiet_tensorflow
 
     quiet_tensorflow()
-    from dse.timing import time_network
+    from dse.quantization.timing import time_network
 
     assert point.candidate
     figures = published.get(point.candidate.architecture, {})
@@ -184,7 +184,7 @@ def _trained(runs: tuple[Path, ...]) -> list[TrialRecord]:
     """The trials that these runs trained."""
     if not runs:
         return []
-    from dse.run_folder import load_summary
+    from dse.search.run_folder import load_summary
 
     records = (record for run in runs for record in load_summary(run).records)
     return [record for record in records if record.candidate and record.outcome == "complete"]
@@ -193,7 +193,7 @@ def _trained(runs: tuple[Path, ...]) -> list[TrialRecord]:
 def _defaults(records: list[TrialRecord], classes: int | None) -> Defaults | None:
     """What a network has that its space does not say: as in these trials, whose accuracies could not be found else."""
     from dse.errors import DseError
-    from dse.space import Defaults
+    from dse.space.space import Defaults
 
     candidates = [record.candidate for record in records if record.candidate]
     found = sorted({candidate.classes for candidate in candidates})

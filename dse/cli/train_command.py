@@ -12,7 +12,7 @@ from dse.cli.one_network import NAMES, run_options, train_only
 from dse.errors import DseError
 
 if TYPE_CHECKING:
-    from dse.space import Space
+    from dse.space.space import Space
 
 
 @click.command("train")
@@ -43,7 +43,7 @@ def command(what: str, **given: Any) -> None:
       dse train results/big/models/0a1b2c3d4e5f --epochs 60 --out results/again
       dse train small.json --teacher results/big/models/0a1b2c3d4e5f
     """
-    from dse.weight_source import source_name
+    from dse.training.sources import source_name
 
     asked_for = click.get_current_context().get_parameter_source("task") is ParameterSource.COMMANDLINE
     of_run = {name: given.pop(name) for name in NAMES}
@@ -59,11 +59,11 @@ def command(what: str, **given: Any) -> None:
 
 def _only(what: str, training: dict[str, Any]) -> tuple[Space, int | None]:
     """The network as a space in which nothing is open, and the classes that it was made for, where that is known."""
-    from dse.candidate import load_candidate
-    from dse.grid import open_text
-    from dse.references import load_network
-    from dse.single import space_of, with_training
-    from dse.weight_source import CANDIDATE
+    from dse.network.candidate import load_candidate
+    from dse.references.networks import load_network
+    from dse.screening.grid import open_text
+    from dse.space.single import space_of, with_training
+    from dse.training.sources import CANDIDATE
 
     path = Path(what)
     if path.is_dir() and not (path / CANDIDATE).is_file():

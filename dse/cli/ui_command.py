@@ -29,9 +29,9 @@ def command(run: Path, port: int | None, ui: str) -> None:
     import signal
     from types import FrameType
 
+    from dse._util.loopback import address, free_port, listen
     from dse.errors import RunError
-    from dse.loopback import address, free_port, listen
-    from dse.run_folder import read_run
+    from dse.search.run_folder import read_run
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
@@ -39,11 +39,11 @@ def command(run: Path, port: int | None, ui: str) -> None:
     read_run(run)
     signal.signal(signal.SIGTERM, stop)
     if ui == "nni":
-        from dse.nni_ui.show import show
+        from dse.ui.nni.show import show
 
         show(run, free_port(port), lambda text: click.echo(text, err=True))
         raise RunError(f"{run}: NNI's web UI has ended")
-    from dse.dashboard import serve
+    from dse.ui.dashboard import serve
 
     with listen(port) as listener:
         click.echo(f"{run} is at {address(listener)} until you press Ctrl-C", err=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dse.record import TrialRecord
+from dse.search.record import TrialRecord
 
 if TYPE_CHECKING:
-    from dse.cost import CostReport
-    from dse.dashboard import Dashboard
-    from dse.datasets import Data
-    from dse.feasible import Nearest
-    from dse.run import Face, Settings
-    from dse.summary import Summary
+    from dse.cost.report import CostReport
+    from dse.data.datasets import Data
+    from dse.screening.feasibility import Nearest
+    from dse.search.observer import Face
+    from dse.search.settings import Settings
+    from dse.search.summary import Summary
+    from dse.ui.dashboard import Dashboard
 
 
 class WithDashboard:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from dse.cost.estimate import CostReport, estimate, estimate_graph
+from dse.cost.report import CostReport, estimate, estimate_graph
 
 __all__ = ["CostReport", "estimate", "estimate_graph"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from dse.cost.graph import Operator, OperatorGraph, Tensor
-from dse.cost.lowering import lower
-from dse.network import Network
+from dse.cost.tflm.graph import Operator, OperatorGraph, Tensor
+from dse.cost.tflm.lowering import lower
+from dse.network.layers import Network
 
 ALIGNMENT = 16  # of the data of a buffer
 LENGTH_BYTES = 4  # before the data of a vector

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from dse.network import (
+from dse.network.layers import (
     Activate,
     Add,
     AvgPool,

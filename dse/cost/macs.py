@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from dse.cost.graph import Operator, Tensor
+from dse.cost.tflm.graph import Operator, Tensor
 
 # Kinds that multiply matrices and have no formula here. None may be taken for free, so they are refused by name.
 UNCOUNTED = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dse.cost.graph import Operator, OperatorGraph
 from dse.cost.macs import macs_of
+from dse.cost.tflm.graph import Operator, OperatorGraph
 
 _MACS_FIELD = {
     "CONV_2D": "conv_macs",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dse.blocks import BLOCKS
-from dse.build import BUILDERS, FUNCTIONS, build_model
-from dse.candidate import Candidate
-from dse.cost import estimate
 from dse.cost.formulas import FORMULAS, layer_costs
-from dse.network import LAYER_KINDS
-from tests.conftest import family_space, only_candidate
+from dse.cost.report import estimate
+from dse.network.blocks import BLOCKS
+from dse.network.candidate import Candidate
+from dse.network.layers import LAYER_KINDS
+from dse.training.model import BUILDERS, FUNCTIONS, build_model
+from tests.helpers.networks import family_space, only_candidate
 
 
 def test_every_layer_kind_has_a_builder_and_a_formula() -> None:

@@ -1,0 +1,1 @@
+"""Files, text, numbers: nothing here knows of networks."""

@@ -1,0 +1,114 @@
+"""The cost of a network, before any weight exists, and of a model file.
+
+Both are read from one kind of graph. Parameters, MACs and the arena's head are exact, and so is the tail on the 64-bit
+host; the tail on a 32-bit target follows from the layout of TFLM's structs; a candidate's file size is computed to
+within a per cent, or a few hundred bytes of a tiny file (`flash`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dse.cost.flash import flash_bytes
+from dse.cost.formulas import layer_costs
+from dse.cost.macs import UNCOUNTED, kernel_tensors
+from dse.cost.tflm.arrange import arranged
+from dse.cost.tflm.graph import OperatorGraph
+from dse.cost.tflm.lowering import lower
+from dse.cost.tflm.planner import arena_bytes, greedy_offsets, head_of, lifetimes, peak
+from dse.cost.tflm.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, starting_bytes, tail_bytes, tail_parts
+from dse.cost.tinyengine import engine_memory, engine_parts
+from dse.cost.work import Work, graph_work
+from dse.errors import OperatorError
+from dse.network.layers import Network
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """What one network costs, deployed in int8 on TFLM. Bytes; the arena is that of a 32-bit microcontroller."""
+
+    params: int  # as Keras counts them, running statistics included; of a file, the deployed ones
+    trainable_params: int
+    deployed_params: int  # batch norm folded: int8 kernels and int32 biases
+    macs: int
+    arena_head_bytes: int
+    arena_tail_bytes: int
+    arena_tail_bytes_host: int  # on the x86-64 build, whose pointers are 8 bytes
+    arena_starting_bytes: int  # the whole arena while TFLM prepares operators and plans memory
+    flash_bytes: int
+    inplace_bytes: int  # of an engine without an interpreter whose depthwise convolutions work in place; `inplace`
+    fused_bytes: int  # of one that computes every bottleneck as one operation besides
+    peak_operator: str  # the operator during which most bytes are alive
+    peak_tensors: tuple[tuple[str, int], ...]  # what is alive then, by the operator that wrote it, in bytes
+    plan: str  # greedy: as TFLM finds it; offline: as the file says
+    operators: dict[str, int]
+    work: Work
+
+    @property
+    def arena_bytes(self) -> int:
+        """What an arena must have: head and tail together, or what starting takes where activations are tiny."""
+        return arena_bytes(self.arena_head_bytes, self.arena_tail_bytes, self.arena_starting_bytes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        values = asdict(self)
+        values["peak_tensors"] = [{"operator": name, "bytes": size} for name, size in self.peak_tensors]
+        return values | {"arena_bytes": self.arena_bytes}
+
+
+def estimate(network: Network) -> CostReport:
+    """The cost of a network on any board, as it will be exported: with the order and the plan that its file gets."""
+    costs = [cost for _, cost in layer_costs(network)]
+    graph, _, _ = arranged(lower(network))
+    trainable = sum(cost.trainable for cost in costs)
+    return _report(graph, flash_bytes(graph), trainable, trainable + sum(cost.statistics for cost in costs))
+
+
+def estimate_graph(graph: OperatorGraph, num_bytes: int) -> CostReport:
+    """The cost of a model file of `num_bytes` as it stands. Raises OperatorError for operators that are not known."""
+    known = KNOWN_OPERATORS - UNCOUNTED
+    if unknown := set(graph.counts()) - known:
+        raise OperatorError(sorted(unknown), known)
+    params = _deployed_params(graph)
+    return _report(graph, num_bytes, params, params)
+
+
+def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> CostReport:
+    tensors = lifetimes(graph)
+    worst = peak(tensors)
+    writers = {index: operator.kind for operator in graph.operators for index in operator.outputs}
+    work = graph_work(graph)
+    engine = engine_memory([engine_parts(graph)])
+
+    def called(index: int) -> str:
+        if index >= len(graph.tensors):
+            return "scratch"
+        return f"{writers.get(index, 'input')} {graph.tensors[index].name.split(';')[0]}".strip()
+
+    running = graph.operators[worst.operator]
+    sizes = {tensor.tensor: tensor.num_bytes for tensor in tensors}
+    return CostReport(
+        params=params,
+        trainable_params=trainable,
+        deployed_params=_deployed_params(graph),
+        macs=work.macs,
+        arena_head_bytes=head_of(tensors, greedy_offsets(tensors, graph.offline)),
+        arena_tail_bytes=tail_bytes(graph, MICROCONTROLLER),
+        arena_tail_bytes_host=tail_bytes(graph, HOST),
+        arena_starting_bytes=starting_bytes(tail_parts(graph), len(tensors), MICROCONTROLLER),
+        flash_bytes=flash,
+        inplace_bytes=engine.inplace_bytes,
+        fused_bytes=engine.fused_bytes,
+        peak_operator=called(running.outputs[0]),
+        peak_tensors=tuple((called(index), sizes[index]) for index in worst.tensors),
+        plan="offline" if graph.offline else "greedy",
+        operators=graph.counts(),
+        work=work,
+    )
+
+
+def _deployed_params(graph: OperatorGraph) -> int:
+    """Values of kernels and biases."""
+    kernels = {index for operator in graph.operators for index in kernel_tensors(operator, graph.tensors)}
+    return sum(graph.tensors[index].num_elements for index in kernels)

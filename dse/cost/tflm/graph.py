@@ -1,0 +1,93 @@
+"""The graph that stands in a TFLite file: tensors and operators, as plain data.
+
+The paper lowering writes one before any weight exists; the reader of files reads one. Everything that is counted of
+a deployed network (MACs, memory plan, flash, latency) is counted on it, so a candidate and a file are counted alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from dse.network.layers import Shape
+
+TYPE_BYTES = {
+    "BOOL": 1, "INT8": 1, "UINT8": 1, "INT16": 2, "UINT16": 2, "FLOAT16": 2, "INT32": 4, "UINT32": 4, "FLOAT32": 4,
+    "INT64": 8, "UINT64": 8, "FLOAT64": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor; `shape` has the batch in front, as the file has it."""
+
+    type: str  # TFLite's name of it: INT8, INT32, ...
+    shape: Shape
+    constant: bool = False  # its bytes stand in the file, and take no arena
+    num_scales: int = 1  # 0 when it is not quantized, 1 for one scale, else one for every channel
+    name: str = ""
+
+    @property
+    def num_elements(self) -> int:
+        """Values in it; 1 for a scalar."""
+        return math.prod(self.shape)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of its values."""
+        return self.num_elements * TYPE_BYTES[self.type]
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator: TFLite's name of it, and the indices of its tensors; -1 stands for one that was left out."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    fused: str = ""  # the activation that it applies to its output: RELU, RELU6 or nothing
+
+
+@dataclass(frozen=True)
+class OperatorGraph:
+    """Tensors in the order in which the file numbers them, operators in the order in which they run."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    offline: tuple[int, ...] = ()  # where each tensor lies in the arena, -1 for one that TFLM places; empty for no plan
+
+    def counts(self) -> dict[str, int]:
+        """How often each kind of operator occurs, by name."""
+        return dict(sorted(Counter(operator.kind for operator in self.operators).items()))
+
+
+def renumbered(graph: OperatorGraph, order: list[int] | None = None) -> tuple[OperatorGraph, list[int]]:
+    """The same graph with its operators in `order`, and tensors numbered where they are first used.
+
+    Also the old number of every tensor. Tensors that no operator uses are left out, but for inputs and outputs.
+    """
+    operators = [graph.operators[index] for index in order] if order is not None else list(graph.operators)
+    numbers: dict[int, int] = {}
+    for index in graph.inputs:
+        numbers.setdefault(index, len(numbers))
+    for operator in operators:
+        for index in (*operator.inputs, *operator.outputs):
+            if index >= 0:
+                numbers.setdefault(index, len(numbers))
+    for index in graph.outputs:
+        numbers.setdefault(index, len(numbers))
+    new = {**numbers, -1: -1}
+    moved = OperatorGraph(
+        tuple(graph.tensors[index] for index in numbers),
+        tuple(
+            replace(o, inputs=tuple(new[i] for i in o.inputs), outputs=tuple(new[i] for i in o.outputs))
+            for o in operators
+        ),
+        tuple(new[index] for index in graph.inputs),
+        tuple(new[index] for index in graph.outputs),
+        tuple(graph.offline[index] for index in numbers) if graph.offline else (),
+    )
+    return moved, list(numbers)

@@ -1,0 +1,140 @@
+"""Activation memory: how long tensors live, what that needs at least, and where TFLM puts them.
+
+TFLM's plan is that of `GreedyMemoryPlanner` (tensorflow/lite/micro/memory_planner/greedy_memory_planner.cc): sizes
+rounded up to 16 bytes, the largest first (among equals the later tensor first), each at the lowest offset where it
+overlaps no tensor alive with it. Tensors that the file gives a place of their own are put there before.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dse.cost.tflm.graph import OperatorGraph
+from dse.cost.tflm.scratch import scratch_bytes
+
+ALIGNMENT = 16
+BEFORE, UNUSED = -1, -2  # the steps before the first operator, which has step 0
+ONLINE = -1  # in an offline plan: TFLM finds the place
+
+
+class Lifetime(NamedTuple):
+    """A tensor of the arena, with the first and the last operator during which it is alive."""
+
+    tensor: int  # its number in the file; those behind the last are scratch buffers of kernels
+    num_bytes: int  # rounded up to ALIGNMENT
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The operator during which most bytes are alive, these tensors, and their bytes. No plan needs less."""
+
+    operator: int
+    tensors: tuple[int, ...]
+    num_bytes: int
+
+
+def aligned(num_bytes: int) -> int:
+    """Bytes rounded up to TFLM's alignment; the size of an arena is a multiple of it too.
+
+    >>> aligned(1), aligned(16)
+    (16, 16)
+    """
+    return -(-num_bytes // ALIGNMENT) * ALIGNMENT
+
+
+def arena_bytes(head: int, tail: int, starting: int) -> int:
+    """What an arena must have: head and tail, or what TFLM takes while it starts where that is more; aligned.
+
+    >>> arena_bytes(1024, 300, 900), arena_bytes(16, 300, 900)
+    (1328, 912)
+    """
+    return aligned(max(head + tail, starting))
+
+
+def lifetimes(graph: OperatorGraph) -> list[Lifetime]:
+    """Every tensor that takes arena, in the order in which the file numbers them, then the kernels' scratch buffers.
+
+    Inputs live from before the first operator, outputs to the last; what nothing reads lives while it is written, and
+    what no operator knows before all others: it takes room all the same.
+    """
+    first = dict.fromkeys((i for i, tensor in enumerate(graph.tensors) if not tensor.constant), UNUSED)
+    first |= dict.fromkeys(graph.inputs, BEFORE)
+    last = dict(first)
+    scratch: list[tuple[int, int]] = []
+    for step, operator in enumerate(graph.operators):
+        for index in operator.inputs:
+            last[index] = step
+        for index in operator.outputs:
+            first[index] = last[index] = step
+        scratch += [(num_bytes, step) for num_bytes in scratch_bytes(operator, graph.tensors)]
+    for index in graph.outputs:
+        last[index] = len(graph.operators) - 1
+    found = [
+        Lifetime(index, aligned(graph.tensors[index].num_bytes), first[index], last[index])
+        for index in sorted(first)
+        if not graph.tensors[index].constant
+    ]
+    behind = len(graph.tensors)
+    return found + [Lifetime(behind + i, aligned(size), step, step) for i, (size, step) in enumerate(scratch)]
+
+
+def peak(tensors: list[Lifetime]) -> Peak:
+    """The first operator at which most bytes are alive; operator 0 also for what is alive before it.
+
+    >>> peak([Lifetime(0, 64, 0, 1), Lifetime(1, 32, 1, 2), Lifetime(2, 16, 2, 2)])
+    Peak(operator=1, tensors=(0, 1), num_bytes=96)
+    """
+    end = 1 + max(tensor.last for tensor in tensors)
+    change = dict.fromkeys(range(UNUSED, end + 1), 0)
+    for tensor in tensors:
+        change[tensor.first] += tensor.num_bytes
+        change[tensor.last + 1] -= tensor.num_bytes
+    alive = most = where = 0
+    for step in range(UNUSED, end):
+        alive += change[step]
+        if alive > most:
+            most, where = alive, step
+    return Peak(max(0, where), tuple(t.tensor for t in tensors if t.first <= where <= t.last), most)
+
+
+def greedy_offsets(tensors: list[Lifetime], fixed: tuple[int, ...] = ()) -> dict[int, int]:
+    """TFLM's offset for every tensor; `fixed` is an offline plan by tensor number.
+
+    >>> greedy_offsets([Lifetime(0, 112, 0, 0), Lifetime(1, 64, 0, 1), Lifetime(2, 32, 1, 1)])
+    {0: 0, 1: 112, 2: 0}
+    """
+    placed = {t: fixed[t.tensor] for t in tensors if t.tensor < len(fixed) and fixed[t.tensor] != ONLINE}
+    return place(sorted((t for t in tensors if t not in placed), key=by_size), placed)
+
+
+def by_size(tensor: Lifetime) -> tuple[int, int]:
+    """TFLM's order of placing: the largest first, among equals the later one."""
+    return -tensor.num_bytes, -tensor.tensor
+
+
+def place(order: list[Lifetime], placed: dict[Lifetime, int] | None = None) -> dict[int, int]:
+    """Each tensor in turn at the lowest offset that is free during its life, by tensor number."""
+    done = [(offset, offset + t.num_bytes, t.first, t.last) for t, offset in (placed or {}).items()]
+    done.sort()
+    offsets = {t.tensor: offset for t, offset in (placed or {}).items()}
+    for tensor in order:
+        size, first, last = tensor.num_bytes, tensor.first, tensor.last
+        offset = 0
+        for start, end, other_first, other_last in done:
+            if other_first <= last and first <= other_last:
+                if offset + size <= start:
+                    break
+                if end > offset:
+                    offset = end
+        offsets[tensor.tensor] = offset
+        insort(done, (offset, offset + size, first, last))
+    return offsets
+
+
+def head_of(tensors: list[Lifetime], offsets: dict[int, int]) -> int:
+    """Bytes of arena that a plan takes."""
+    return max(offsets[t.tensor] + t.num_bytes for t in tensors)

@@ -1,0 +1,1 @@
+"""Images in fixed splits: CIFAR, Visual Wake Words, any folder of images."""

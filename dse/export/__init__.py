@@ -1,0 +1,1 @@
+"""A trained trial as a bundle that can be flashed."""

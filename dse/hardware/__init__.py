@@ -1,0 +1,1 @@
+"""Boards, and whether a network fits one: budget, latency, energy."""

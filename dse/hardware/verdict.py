@@ -1,0 +1,80 @@
+"""What a cost means on a board: whether it fits and by how much, how long it takes, what that draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dse._util.units import bytes_text
+from dse.cost.report import CostReport
+from dse.hardware.boards import Board
+from dse.hardware.budget import Budget
+from dse.hardware.energy import EnergyRange, energy_range
+from dse.hardware.latency import RUNTIMES, LatencyRange, board_latency, describe, family
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One cost on one board."""
+
+    cost: CostReport
+    board: Board
+    left: dict[str, int]  # bytes of memory and flash that are left; negative where it does not fit
+    latencies: dict[str, LatencyRange]  # by runtime, the board's own (or the one asked for) first; empty for no data
+    basis: str  # what stands behind the first latency, or why there is none
+    energy: EnergyRange | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether memory and flash suffice."""
+        return min(self.left.values()) >= 0
+
+    def __str__(self) -> str:
+        """Whether it fits, and by how much."""
+        parts = []
+        for name, left in self.left.items():
+            what = {"inplace_bytes": "memory in place"}.get(name, name.removesuffix("_bytes"))
+            parts.append(f"{what} {bytes_text(abs(left))} {'left' if left >= 0 else 'too much'}")
+        return f"{self.board.name}: {'fits' if self.fits else 'does not fit'}: {', '.join(parts)}"
+
+    @property
+    def over_by(self) -> dict[str, int]:
+        """Bytes beyond each limit; 0 where there is room."""
+        return {name: max(0, -left) for name, left in self.left.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: the cost, and what it means on this board."""
+        first = next(iter(self.latencies.values()), None)
+        return self.cost.to_dict() | {
+            "board": self.board.name,
+            "fits": self.fits,
+            "over_by": self.over_by,
+            "left": self.left,
+            "latency_ms": _latency(first) if first else None,
+            "latency_basis": self.basis,
+            "latencies_ms": [_latency(one) for one in self.latencies.values()],
+            "energy_mj": {"low": self.energy.low_mj, "high": self.energy.high_mj} if self.energy else None,
+        }
+
+
+def judge(cost: CostReport, board: Board, runtime: str = "") -> Verdict:
+    """The verdict on a board, with its own runtime unless another is named."""
+    limits = Budget.of_board(board, runtime).limits()
+    runtime = family(runtime or board.runtime)
+    found = {}
+    for name in dict.fromkeys((runtime, *RUNTIMES)):
+        if latency := board_latency(cost.work, board, name):
+            found[name] = latency
+    own = found.get(runtime)
+    return Verdict(
+        cost,
+        board,
+        {name: limit - getattr(cost, name) for name, limit in limits.items()},
+        found if own else {},
+        describe(board.core, runtime),
+        energy_range(own, board) if own else None,
+    )
+
+
+def _latency(latency: LatencyRange) -> dict[str, Any]:
+    return {"low": latency.low_ms, "high": latency.high_ms, "runtime": latency.runtime}

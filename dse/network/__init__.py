@@ -1,0 +1,1 @@
+"""What a network is, and the candidate that describes it; no framework."""

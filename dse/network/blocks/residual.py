@@ -1,0 +1,31 @@
+"""residual: the basic block of ResNet (He et al. 2015, figure 2), as MLPerf Tiny's ResNet8 has it.
+
+Two convolutions with batch norm, the first with an activation; the input is added before the last activation, through a
+1x1 convolution with a bias and without batch norm where the shape changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from dse.network.blocks.base import Block, Channels, Kernel
+from dse.network.builder import Graph
+from dse.network.layers import Activation
+
+
+class Residual(Block):
+    """Basic residual block of two convolutions."""
+
+    kind: ClassVar[str] = "residual"
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"channels": ("conv_1", "conv_2")}
+    channels: Channels
+    kernel: Kernel = 3
+    activation: Activation = "relu"
+
+    def lower(self, graph: Graph, x: str) -> str:
+        y = graph.conv(x, "conv_1", self.channels, self.kernel, self.stride, activation=self.activation)
+        y = graph.conv(y, "conv_2", self.channels, self.kernel)
+        if not self.keeps_shape(graph.shapes[x], self.channels):
+            x = graph.conv(x, "bypass", self.channels, stride=self.stride, batch_norm=False)
+        return graph.activate(graph.add(x, y), f"out_{self.activation}", self.activation)

@@ -1,0 +1,1 @@
+"""Fronts, screenings and grids as pictures."""

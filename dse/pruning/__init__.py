@@ -1,0 +1,1 @@
+"""Channels that can go, and the weights that stay."""

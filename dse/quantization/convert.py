@@ -1,0 +1,96 @@
+"""Keras model to TFLite bytes: full integer (int8 in and out) or float. Always TensorFlow.
+
+The input scale is 1/255 and its zero point -128, so a device feeds `pixel - 128`: the calibration images
+always include a black and a white one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from dse._util.quiet import quiet_native, quiet_tensorflow
+from dse.data.images import Images, to_float
+from dse.errors import ExportError, FileError
+from dse.network.candidate import Candidate
+from dse.tflite.writer import for_device
+from dse.training.keras_file import load_keras
+from dse.training.model import build_model
+
+CALIBRATION_IMAGES = 200
+NOISE_IMAGES = 4  # for a saved model, whose cost alone is asked for
+
+
+def for_conversion(candidate: Candidate, trained: keras.Model) -> keras.Model:
+    """A copy of a trained model in the form that the converter wants."""
+    model = build_model(candidate.network, for_conversion=True)
+    model.set_weights(trained.get_weights())
+    return model
+
+
+def calibration_set(train: Images) -> np.ndarray:
+    """Images, (count, height, width, 3) float32, whose activations set the int8 ranges."""
+    images = to_float(train.images[:CALIBRATION_IMAGES])
+    ends = np.stack([np.zeros_like(images[0]), np.ones_like(images[0])])
+    return np.concatenate([images, ends])
+
+
+def to_int8(model: keras.Model, calibration: np.ndarray) -> bytes:
+    """A full-integer TFLite file as it is flashed: int8 weights per channel, int8 in and out. Raises ExportError."""
+    try:
+        return for_device(as_converted(model, calibration))
+    except FileError as error:
+        raise ExportError(str(error)) from None
+
+
+def as_converted(model: keras.Model, calibration: np.ndarray) -> bytes:
+    """The same file as the converter writes it. Raises ExportError."""
+    import tensorflow as tf
+
+    def images() -> Iterator[list[np.ndarray]]:
+        for image in calibration:
+            yield [image[None]]
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = images
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return run_converter(converter)
+
+
+def to_float_file(model: keras.Model) -> bytes:
+    """The float TFLite file of the same model. Raises ExportError."""
+    import tensorflow as tf
+
+    return run_converter(tf.lite.TFLiteConverter.from_keras_model(model))
+
+
+def run_converter(converter: Any) -> bytes:
+    """What a converter makes of its model. Raises ExportError."""
+    try:
+        with quiet_native():  # it prints a banner
+            return bytes(converter.convert())
+    except Exception as error:  # the converter raises many kinds, ConverterError among them
+        raise ExportError(f"the TFLite converter refused the model: {str(error)[:500]}") from None
+
+
+def int8_of_keras(path: Path) -> bytes:
+    """The int8 file of a saved Keras model. Raises FileError, ExportError.
+
+    Activation ranges are those of random images: they decide how well the file computes, and nothing of what it costs.
+    """
+    quiet_tensorflow()
+    model = load_keras(path)
+    shape = model.inputs[0].shape[1:]
+    image = keras.Input(shape, batch_size=1)
+    fixed = keras.Model(image, model(image))  # without a batch of one, the converter computes shapes in the graph
+    noise = np.random.default_rng(0).random((NOISE_IMAGES, *shape)).astype(np.float32)
+    try:
+        return to_int8(fixed, noise)
+    except ExportError as error:
+        raise ExportError(f"{path}: {error}") from None

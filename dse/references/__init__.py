@@ -1,0 +1,1 @@
+"""Networks and figures of the literature."""

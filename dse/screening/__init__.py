@@ -1,0 +1,1 @@
+"""Very many candidates by their cost alone; none is trained."""

@@ -1,0 +1,1 @@
+"""The search: propose, pass the cost gate, train, record."""

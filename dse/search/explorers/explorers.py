@@ -1,0 +1,235 @@
+"""Explorers propose candidates into the study of a run, several of them in turn by their share.
+
+Each knows every trial of the study, whoever proposed it, and nothing else: a restart changes nothing. Optuna's
+samplers are asked through the study. NNI's tuners are told anew each time, with one number per trial (`scalar`).
+`random` and `grid` look for themselves, without writing anything down, and propose the first candidate that fits, so a
+tight budget costs them nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count, islice
+
+import numpy as np
+
+from dse.errors import NetworkError, RunError
+from dse.network.candidate import Candidate
+from dse.screening.proxies import DEFAULT, SCORES, Score, best_of
+from dse.search.explorers.scalarization import draw_weights, rewards
+from dse.search.record import TrialRecord
+from dse.search.study.study import Draft, Proposal, Study
+from dse.space.domains import Domain, FloatRange
+from dse.space.space import Assignment, Defaults, Space, Value
+
+SCREENED = 1000
+
+Fits = Callable[[Candidate], bool]
+
+
+@dataclass
+class Explorer:
+    """Proposes trials of one kind."""
+
+    name: str
+    study: Study
+    space: Space
+    defaults: Defaults
+    seed: int
+    fits: Fits
+    screen: int = 1  # drafts, of which the one with the best score is proposed
+    score: Score = SCORES[DEFAULT]
+
+    def __post_init__(self) -> None:
+        """What an explorer does when a search begins or goes on."""
+
+    def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
+        """A new trial in the study, after these; None when there is nothing left to propose."""
+        records = self.study.records() if records is None else records
+        drafts = islice(self.drafts(records), self.screen)
+        if self.screen == 1:
+            draft = next(drafts, None)
+        else:
+            known = {record.id for record in records}
+            draft = best_of(((draft, draft.candidate) for draft in drafts), self.fits, known, self.score)
+        return self.study.begin(self.name, draft) if draft else None
+
+    def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
+        """What it would propose after these trials, first choice first; none when all have been proposed."""
+        for assignment in self.choices(records):
+            yield self.study.draft_of(assignment, self.space, self.defaults)
+
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
+        """The same as values for what the space leaves open."""
+        raise NotImplementedError
+
+
+class OptunaExplorer(Explorer):
+    """One of Optuna's samplers, which reads the study itself."""
+
+    def __post_init__(self) -> None:
+        # So that it hears of what others propose before its first turn.
+        self.study.sampler(self.name, self.seed, self.space)
+
+    def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
+        while draft := self.study.draft(self.name, self.seed, self.space, self.defaults):
+            yield draft
+
+
+class NniExplorer(Explorer):
+    """One of NNI's tuners."""
+
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
+        from dse.search.explorers.nni_tuners import suggest  # NNI takes a second to import
+
+        ended = [record for record in records if record.outcome != "running"]
+        for attempt in count():
+            seed = _seed(self.seed, len(records), attempt)
+            weights = draw_weights(np.random.default_rng(seed), len(self.study.objectives))
+            past = zip((record.params for record in ended), rewards(ended, self.study.objectives, weights), strict=True)
+            found = suggest(self.name.partition(":")[2], self.space.domains, list(past), seed)
+            yield asked_for(self.space, self.defaults, found)
+
+
+class NniGridExplorer(Explorer):
+    """NNI's grid search, which passes over what leads to a candidate that was proposed before. It offers one choice
+    only: what it has passed over does not come again."""
+
+    @cached_property
+    def points(self) -> Iterator[Assignment]:
+        """What is left of its grid."""
+        from dse.search.explorers.nni_tuners import ways
+
+        return ways(self.space.domains)
+
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
+        known = {_key(record.params) for record in records}
+        for values in self.points:  # what it has passed over stays known: it need not begin anew for every proposal
+            assignment = asked_for(self.space, self.defaults, values)
+            if _key(assignment) not in known:
+                yield assignment
+                return
+
+
+class RandomExplorer(Explorer):
+    """Uniform draws, of which the first that fits is proposed."""
+
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
+        rng = np.random.default_rng((self.seed, len(records)))
+        while True:
+            for _ in range(SCREENED):
+                try:
+                    assignment, candidate = self.space.sample(rng, self.defaults)
+                except NetworkError:
+                    continue
+                if self.fits(candidate):
+                    break
+            yield assignment
+
+
+class GridExplorer(Explorer):
+    """Every candidate that fits, in the order of the space's file, the last value changing fastest."""
+
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
+        known = {record.id for record in records}
+        for assignment, candidate in self._ways():
+            if candidate.id not in known and self.fits(candidate):
+                known.add(candidate.id)
+                yield assignment
+
+    def _ways(self) -> Iterator[tuple[Assignment, Candidate]]:
+        """Every way through the open values that leads to a network; those of families not chosen are left alone."""
+        for path, domain in self.space.domains.items():
+            if isinstance(domain, FloatRange):
+                raise RunError(f"grid: {path} is a real range, expected choices and whole numbers only")
+        way: list[int] = []  # the index of each value, in the order in which they are asked for
+        while True:
+            step = _Way(way)
+            with suppress(NetworkError):
+                candidate = self.space.candidate(step.choose, self.defaults)
+                yield step.assignment, candidate
+            way = [*way, *[0] * len(step.counts)][: len(step.counts)]
+            while way and way[-1] + 1 == step.counts[len(way) - 1]:
+                way.pop()
+            if not way:
+                return
+            way[-1] += 1
+
+
+class _Way:
+    """Answers with the values at given indices, and the first of each that comes after them."""
+
+    def __init__(self, indices: list[int]) -> None:
+        self.indices = indices
+        self.counts: list[int] = []  # of the values that each may take
+        self.assignment: dict[str, Value] = {}
+
+    def choose(self, path: str, domain: Domain) -> Value:
+        """The value of the next choice."""
+        values: list[Value] = list(domain.values())
+        place = len(self.counts)
+        self.counts.append(len(values))
+        self.assignment[path] = values[self.indices[place] if place < len(self.indices) else 0]
+        return self.assignment[path]
+
+
+class Explorers:
+    """Several explorers on one study; each proposes by its share, whatever the others do."""
+
+    def __init__(self, shares: Mapping[str, float], make: Callable[[str], Explorer]) -> None:
+        self._shares = dict(shares)
+        self._explorers = {name: make(name) for name in shares}
+
+    def propose(self, records: list[TrialRecord]) -> Proposal | None:
+        """A new trial of whoever is most behind its share; None when none has anything left to propose."""
+        counts = dict.fromkeys(self._explorers, 0)
+        for record in records:
+            if record.explorer in counts:
+                counts[record.explorer] += 1
+        while self._explorers:
+            total = 1 + sum(counts[name] for name in self._explorers)
+            name = max(self._explorers, key=lambda name: self._shares[name] * total - counts[name])
+            if proposal := self._explorers[name].propose(records):
+                return proposal
+            del self._explorers[name]
+        return None
+
+
+def make_explorer(
+    name: str, study: Study, space: Space, defaults: Defaults, seed: int, fits: Fits, screen: int = 1
+) -> Explorer:
+    """The explorer of a name in `EXPLORERS`."""
+    kinds: dict[str, type[Explorer]] = {
+        "optuna": OptunaExplorer,
+        "nni": NniExplorer,
+        "random": RandomExplorer,
+        "grid": GridExplorer,
+    }
+    kind = NniGridExplorer if name == "nni:gridsearch" else kinds[name.partition(":")[0]]
+    return kind(name, study, space, defaults, seed, fits, screen)
+
+
+def asked_for(space: Space, defaults: Defaults, values: Assignment) -> dict[str, Value]:
+    """Of values for everything that a space leaves open, those that the candidate of them is made of."""
+    asked: dict[str, Value] = {}
+
+    def choose(path: str, domain: Domain) -> Value:
+        asked[path] = values[path]
+        return values[path]
+
+    with suppress(NetworkError):  # the study will say so
+        space.candidate(choose, defaults)
+    return asked
+
+
+def _key(assignment: Assignment) -> frozenset[tuple[str, Value]]:
+    return frozenset(assignment.items())
+
+
+def _seed(seed: int, number: int, attempt: int) -> int:
+    """Another seed for every proposal and every draft of it, the same after a restart."""
+    entropy = (seed, number, attempt) if attempt else (seed, number)
+    return int(np.random.default_rng(entropy).integers(2**31))

@@ -1,0 +1,31 @@
+"""The trials of a run as a table for pandas: a row per trial, a column per value and per open value of the space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dse.search.record import TrialRecord
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def trials_frame(records: list[TrialRecord]) -> pandas.DataFrame:
+    """Number, outcome, explorer, id, reason, seconds, then every value, then the chosen settings."""
+    import pandas
+
+    return pandas.DataFrame(
+        [
+            {
+                "trial": record.number,
+                "outcome": record.outcome,
+                "explorer": record.explorer,
+                "id": record.id,
+                "reason": record.reason,
+                "seconds": record.seconds,
+                **record.values,
+                **record.params,
+            }
+            for record in records
+        ]
+    )

@@ -1,0 +1,46 @@
+"""What a search is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dse.data.datasets import Data
+from dse.hardware.boards import Board
+from dse.hardware.budget import Budgets
+from dse.search.explorers.names import DEFAULT
+from dse.space.space import Defaults, Space
+from dse.tasks import Task
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a search was asked for."""
+
+    space: Space
+    task: Task
+    boards: tuple[Board, ...]
+    budgets: Budgets
+    folder: Path
+    explorers: Mapping[str, float] = field(default_factory=lambda: {DEFAULT: 1.0})  # share of the proposals, by name
+    trials: int = 20
+    timeout: float | None = None  # seconds, after which no new trial starts
+    epochs: int | None = None
+    workers: int = 2
+    ray_address: str | None = None
+    threads: int | None = None  # of each worker
+    trial_timeout: float | None = None  # seconds, after which a trial is ended as failed
+    worker_memory: int | None = None  # bytes, at which a worker is ended and its trial has failed
+    seed: int = 0
+    data: str | None = None
+    screen: int = 1  # drafts per proposal, of which the one with the best cheap score is proposed
+    storage: str | None = None  # address of a database to keep the study in, instead of study.db
+    classes: int | None = None  # that the data must have, because a trained network has them
+
+    def training_defaults(self, data: Data) -> Defaults:
+        """What the task and the data give to every candidate."""
+        recipe = self.task.training
+        if self.epochs is not None:
+            recipe = recipe.model_copy(update={"epochs": self.epochs})
+        return Defaults(data.image_shape, len(data.classes), recipe)

@@ -1,0 +1,98 @@
+"""One candidate from its choices to its values: build, train, convert, evaluate. START READING HERE.
+
+The cost gate has been passed before; see `search/loop.py`. A candidate that cannot be finished raises TrialError.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import keras
+import numpy as np
+
+from dse.data.datasets import Data
+from dse.data.images import Images, as_input, to_float
+from dse.errors import ExportError, TornCheckpointError, TrialError
+from dse.network.candidate import Candidate
+from dse.quantization.convert import calibration_set, for_conversion, to_int8
+from dse.search.record import TrialResult
+from dse.tflite.deployable import check_deployable
+from dse.tflite.interpreters import run_litert
+from dse.training.loop import Check, EpochReport
+from dse.training.recipe import train_candidate
+from dse.training.sources import WeightSource
+from dse.training.weights import weights_bytes
+
+PREDICT_BATCH = 256
+
+
+def run_trial(
+    candidate: Candidate,
+    data: Data,
+    *,
+    accuracy: str,
+    seed: int,
+    sources: Mapping[str, WeightSource] = MappingProxyType({}),
+    checkpoint: Path | None = None,
+    report: EpochReport | None = None,
+    check: Check | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> TrialResult:
+    """Trains and scores one candidate on the validation images. Raises TrialError.
+
+    `sources` has the trained networks that its training settings name.
+    """
+    started = time.monotonic()
+    training, validation = (as_input(part, candidate.input_shape) for part in (data.train, data.validation))
+    try:
+        keras.backend.clear_session()
+
+        def trained() -> tuple[keras.Model, dict[str, list[float]]]:
+            return train_candidate(
+                candidate,
+                training,
+                validation,
+                seed=seed,
+                sources=sources,
+                checkpoint=checkpoint,
+                report=report,
+                check=check,
+                say=say,
+            )
+
+        try:
+            model, history = trained()
+        except TornCheckpointError:
+            shutil.rmtree(checkpoint or "")
+            model, history = trained()
+        accuracy_float = float(np.mean(predict(model, validation) == validation.labels))
+        accuracy_int8 = None
+        if accuracy == "int8":
+            content = to_int8(for_conversion(candidate, model), calibration_set(training))
+            check_deployable(content)
+            logits = run_litert(content, validation.images)
+            accuracy_int8 = float(np.mean(logits.argmax(1) == validation.labels))
+        return TrialResult(
+            accuracy_float, accuracy_int8, history, time.monotonic() - started, weights_bytes(candidate, model)
+        )
+    except ExportError as error:
+        raise TrialError(str(error)) from None
+    except MemoryError:
+        raise TrialError("out of memory") from None
+    except Exception as error:
+        if type(error).__name__ == "ResourceExhaustedError":
+            raise TrialError(f"out of memory: {str(error)[:200]}") from None
+        raise
+
+
+def predict(model: keras.Model, images: Images) -> np.ndarray:
+    """The class of every image, (count,)."""
+    parts = [
+        keras.ops.convert_to_numpy(model.predict_on_batch(to_float(images.images[start : start + PREDICT_BATCH])))
+        for start in range(0, len(images), PREDICT_BATCH)
+    ]
+    return np.asarray(np.concatenate(parts).argmax(1))

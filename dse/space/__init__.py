@@ -1,0 +1,1 @@
+"""The YAML grammar: a block template with open values."""

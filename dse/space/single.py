@@ -1,0 +1,45 @@
+"""A candidate as the space of size one that it came from, so that it can be trained like any other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from dse.errors import DseError
+from dse.network.candidate import Candidate
+from dse.space.space import COLORS, Space, parse_space
+
+
+def space_of(candidate: Candidate, name: str, about: str = "", **training: Any) -> Space:
+    """A space of that name in which nothing is open; `training` are settings in place of the candidate's own.
+
+    Raises DseError for images that no space describes.
+    """
+    height, width, channels = candidate.input_shape
+    color = next((color for color, count in COLORS.items() if count == channels), None)
+    if height != width or color is None:
+        raise DseError(
+            f"candidate {candidate.id} takes images of {height}x{width}x{channels}; "
+            "expected square ones in colour or grey"
+        )
+    tree = {
+        "space": name,
+        "about": about,
+        "resolution": height,
+        "color": color,
+        "stages": [{"block": b.kind} | b.model_dump(mode="json", exclude_defaults=True) for b in candidate.blocks],
+        "head": candidate.head.model_dump(mode="json", exclude_defaults=True),
+        "training": candidate.training.model_dump() | training,  # all of it: nothing is the task's to choose
+    }
+    return _written(tree, f"{name}.yaml")
+
+
+def with_training(space: Space, **training: Any) -> Space:
+    """A space with other training settings, which are part of its text and so of what a run is made of."""
+    changed = space.at(**{f"training.{name}": value for name, value in training.items()})
+    return _written(changed.tree, space.document.file)
+
+
+def _written(tree: dict[str, Any], file: str) -> Space:
+    return parse_space(yaml.safe_dump(tree, sort_keys=False), file)

@@ -1,0 +1,170 @@
+"""TFLite files: what stands in one, and the gate that every exported file passes. No TensorFlow.
+
+Field numbers are those of TensorFlow's schema.fbs; a test compares every reading with the published generated reader,
+whose tables of names are used here. Files come from anywhere: whatever is wrong with one is a FileError.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from functools import cache
+from pathlib import Path
+
+from dse.cost.tflm.graph import TYPE_BYTES, Operator, OperatorGraph, Tensor
+from dse.cost.tflm.planner import ONLINE
+from dse.cost.tflm.scratch import REDUCING
+from dse.errors import FileError, unread
+from dse.tflite.flatbuffer import Buffer, MalformedError, Table
+
+MAX_FILE_BYTES = 64 << 20
+MAX_TENSORS = 4096
+MAX_ELEMENTS = 1 << 40  # of one tensor
+IDENTIFIER = b"TFL3"
+OFFLINE_PLAN = "OfflineMemoryAllocation"  # tensorflow/lite/micro/micro_allocation_info.cc
+PLAN_HEADER = 3  # version, subgraph, number of tensors
+
+# What TFLM runs in int8 and dse's blocks can produce. A stand-alone RELU6 is not among them: TFLM runs it in int8
+# without rescaling and returns wrong numbers silently.
+# How many axes the second input has of those kinds whose cost depends on it: weights, or the axes of a reduction.
+RANK_OF_SECOND = {
+    "CONV_2D": (4,), "DEPTHWISE_CONV_2D": (4,), "TRANSPOSE_CONV": (4,), "FULLY_CONNECTED": (2,),
+    **dict.fromkeys(REDUCING, (0, 1)),
+}  # fmt: skip
+# The field of each kind's options in which its fused activation stands.
+FUSED_FIELD = {
+    "CONV_2D": 3, "DEPTHWISE_CONV_2D": 4, "FULLY_CONNECTED": 0, "ADD": 0, "MUL": 0, "SUB": 0, "MAX_POOL_2D": 5,
+    "AVERAGE_POOL_2D": 5, "CONCATENATION": 1,
+}  # fmt: skip
+
+
+@cache
+def _names(enumeration: str) -> dict[int, str]:
+    """The names of an enumeration of the schema, by value. BuiltinOperator, TensorType, ActivationFunctionType."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return {value: name for name, value in vars(getattr(schema, enumeration)).items() if name.isupper()}
+
+
+def load_tflite(path: Path) -> tuple[bytes, OperatorGraph]:
+    """The bytes of a file and the graph in it. Raises FileError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise FileError(str(path), None, "", unread(error)) from None
+    return content, read_tflite(content, str(path))
+
+
+def read_tflite(content: bytes, name: str = "model") -> OperatorGraph:
+    """The graph in the bytes of a TFLite file. Raises FileError when they are none, or hold what is not known here."""
+    if len(content) > MAX_FILE_BYTES:
+        raise FileError(name, None, "", f"more than {MAX_FILE_BYTES:,} bytes, expected a model for a microcontroller")
+    try:
+        return _graph(Buffer(content).root(IDENTIFIER))
+    except MalformedError as error:
+        raise FileError(name, None, "", f"not a TFLite model: {error}") from None
+
+
+def _graph(model: Table) -> OperatorGraph:
+    subgraphs = model.tables(2)
+    if len(subgraphs) != 1:
+        raise MalformedError(f"{len(subgraphs)} subgraphs, expected 1")
+    buffers = model.tables(4)
+    sizes = [buffer.length(0) for buffer in buffers]
+    kinds = [_kind(code) for code in model.tables(1)]
+    graph = subgraphs[0]
+    if graph.length(0, 4) > MAX_TENSORS:
+        raise MalformedError(f"{graph.length(0, 4):,} tensors, expected at most {MAX_TENSORS:,}")
+    tensors = tuple(_tensor(table, sizes) for table in graph.tables(0))
+    operators = tuple(_operator(table, kinds, len(tensors)) for table in graph.tables(3))
+    if not operators or not graph.length(1, 4) or not graph.length(2, 4):
+        raise MalformedError(f"{len(operators)} operators, {graph.length(1, 4)} inputs, {graph.length(2, 4)} outputs")
+    inputs, outputs = graph.numbers(1, "i"), graph.numbers(2, "i")
+    if not all(0 <= index < len(tensors) for index in (*inputs, *outputs)):
+        raise MalformedError(f"inputs {inputs[:4]} and outputs {outputs[:4]}, expected tensors below {len(tensors)}")
+    _check_order(tensors, operators, inputs, outputs)
+    return OperatorGraph(tensors, operators, inputs, outputs, _offline_plan(model, buffers, len(tensors)))
+
+
+def _check_order(
+    tensors: tuple[Tensor, ...], operators: tuple[Operator, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]
+) -> None:
+    """Every tensor is written once, and before it is read."""
+    written = {*inputs, *(index for index, tensor in enumerate(tensors) if tensor.constant)}
+    for operator in operators:
+        for index in operator.inputs:
+            if index >= 0 and index not in written:
+                raise MalformedError(f"{operator.kind} reads tensor {index} before it is written")
+        for index in operator.outputs:
+            if index in written:
+                raise MalformedError(f"{operator.kind} writes tensor {index}, which is constant or written before")
+            written.add(index)
+        weights = operator.inputs[1] if len(operator.inputs) > 1 else -1
+        if operator.kind in RANK_OF_SECOND:
+            rank = RANK_OF_SECOND[operator.kind]
+            if weights < 0 or operator.inputs[0] < 0 or len(tensors[weights].shape) not in rank:
+                raise MalformedError(
+                    f"{operator.kind} takes {operator.inputs[:4]}, expected a tensor and its weights or axes"
+                )
+    if not set(outputs) <= written:
+        raise MalformedError(f"output {min(set(outputs) - written)} is never written")
+
+
+def _kind(code: Table) -> str:
+    """The operator that an operator code stands for; the value moved to a wider field when it outgrew a byte."""
+    value = max(code.number(0, "b"), code.number(3, "i"))
+    kind = _names("BuiltinOperator").get(value)
+    if kind is None:
+        raise MalformedError(f"operator code {value} is none")
+    return f"CUSTOM {code.text(1)[:40]!r}" if kind == "CUSTOM" else kind
+
+
+def _tensor(table: Table, sizes: list[int]) -> Tensor:
+    # It is shown on terminals: what could move the cursor or colour the text is not let through.
+    name = "".join(letter if letter.isprintable() else "?" for letter in table.text(3)[:200])
+    kind = _names("TensorType").get(table.number(1, "b"))
+    shape = table.numbers(0, "i")
+    buffer = table.number(2, "I")
+    if kind not in TYPE_BYTES:
+        raise MalformedError(f"tensor {name!r} has type {kind}, expected one of {', '.join(TYPE_BYTES)}")
+    if min(shape, default=1) < 0 or len(shape) > 8 or math.prod(shape) > MAX_ELEMENTS:
+        raise MalformedError(f"tensor {name!r} has shape {shape[:8]}, expected up to 8 axes of fixed sizes")
+    if buffer >= len(sizes):
+        raise MalformedError(f"tensor {name!r} has buffer {buffer} of {len(sizes)}")
+    if table.number(5, "B") or table.table(6) or table.number(10, "I"):
+        raise MalformedError(f"tensor {name!r} is variable, sparse or external, which is not known here")
+    quantization = table.table(4)
+    scales = quantization.length(2, 4) if quantization else 0
+    tensor = Tensor(kind, shape, sizes[buffer] > 0, scales, name)
+    if tensor.constant and tensor.num_bytes != sizes[buffer]:
+        raise MalformedError(f"tensor {name!r} of shape {shape[:8]} has {sizes[buffer]:,} bytes of data")
+    return tensor
+
+
+def _operator(table: Table, kinds: list[str], num_tensors: int) -> Operator:
+    code = table.number(0, "I")
+    if code >= len(kinds):
+        raise MalformedError(f"operator code {code} of {len(kinds)}")
+    kind, inputs, outputs = kinds[code], table.numbers(1, "i"), table.numbers(2, "i")
+    if not all(-1 <= index < num_tensors for index in inputs) or not all(0 <= index < num_tensors for index in outputs):
+        raise MalformedError(f"{kind} takes {inputs[:4]} to {outputs[:4]}, expected tensors below {num_tensors}")
+    if not outputs:
+        raise MalformedError(f"{kind} has no output")
+    options = table.table(4) if kind in FUSED_FIELD else None
+    fused = options.number(FUSED_FIELD[kind], "b") if options else 0
+    return Operator(kind, inputs, outputs, _names("ActivationFunctionType").get(fused, "") if fused else "")
+
+
+def _offline_plan(model: Table, buffers: list[Table], num_tensors: int) -> tuple[int, ...]:
+    for entry in model.tables(6):
+        if entry.text(0) == OFFLINE_PLAN:
+            index = entry.number(1, "I")
+            data = buffers[index].data(0) if index < len(buffers) else b""
+            if len(data) != 4 * (PLAN_HEADER + num_tensors):
+                raise MalformedError(f"{OFFLINE_PLAN} has {len(data)} bytes for {num_tensors} tensors")
+            offsets = struct.unpack(f"<{num_tensors}i", data[4 * PLAN_HEADER :])
+            if min(offsets, default=0) < ONLINE:
+                raise MalformedError(f"{OFFLINE_PLAN} places a tensor at {min(offsets)}, expected {ONLINE} or more")
+            return offsets if max(offsets, default=ONLINE) > ONLINE else ()
+    return ()

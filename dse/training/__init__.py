@@ -1,0 +1,1 @@
+"""Keras: a network as a model, and its training."""

@@ -1,0 +1,1 @@
+"""Web UIs of a run: Optuna's dashboard and NNI's."""
