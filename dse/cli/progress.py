@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dse.search.summary import Summary
 
 
-def make_face() -> PlainFace:
-    """The face for this terminal, or for a file or pipe."""
+def make_observer() -> PlainFace:
+    """What a search tells this terminal, or for a file or pipe."""
     import sys
 
     return LiveFace() if sys.stderr.isatty() else PlainFace()

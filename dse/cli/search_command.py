@@ -12,7 +12,7 @@ from dse.cli.limits import limit_options, parse_limits
 from dse.errors import DseError
 
 if TYPE_CHECKING:
-    from dse.search.observer import Face
+    from dse.search.observer import SearchObserver
     from dse.search.settings import Settings
     from dse.search.summary import Summary
     from dse.tasks import Task
@@ -183,23 +183,23 @@ def data_of(name: str, task: Task, data: str | None) -> str | None:
 
 def run_search(settings: Settings, ui: str | None = None, ui_port: int | None = None) -> Summary:
     """Searches with progress on the terminal and, if asked, in a browser; Ctrl-C ends the command."""
-    from dse.cli.progress import make_face
+    from dse.cli.progress import make_observer
     from dse.search.loop import search
 
     try:
         with ExitStack() as stack:
-            face: Face = stack.enter_context(make_face())
+            observer: SearchObserver = stack.enter_context(make_observer())
             if ui == "optuna":
                 from dse.cli.watching import WithDashboard
                 from dse.ui.dashboard import Dashboard
 
-                face = WithDashboard(face, stack.enter_context(Dashboard(settings.folder, ui_port)))
+                observer = WithDashboard(observer, stack.enter_context(Dashboard(settings.folder, ui_port)))
             elif ui == "nni":
                 from dse._util.loopback import free_port
-                from dse.ui.nni.face import NniFace
+                from dse.ui.nni.observer import NniObserver
 
-                face = stack.enter_context(NniFace(face, free_port(ui_port)))
-            return search(settings, face)
+                observer = stack.enter_context(NniObserver(observer, free_port(ui_port)))
+            return search(settings, observer)
     except KeyboardInterrupt:
         click.echo(f"dse: stopped; the same command goes on from {settings.folder}", err=True)
         raise SystemExit(130) from None

@@ -1,7 +1,7 @@
 """Latency of a network on a core with a runtime: a range, never a point.
 
-It is modelled, not measured: `dse/hardware/latency_fit.py` fits published measurements of other networks, and `SPREAD` says
-how far boards that were left out lay from it. What no figure here knows: the compiler's options (with reference kernels
+It is modelled, not measured: `latency_fit.py` fits published measurements of other networks, and `SPREAD` says how
+far boards that were left out lay from it. What no figure here knows: the compiler's options (with reference kernels
 they weigh more than the core), caches, tightly coupled memory, wait states of flash, external memory, time spent on
 camera and radio, and engines that drop filters that are all zero. No nRF52840 and no i.MX RT1060 is among the boards,
 so every figure for those is modelled from other boards with the same core.
@@ -23,10 +23,10 @@ RUNTIMES = {
 }
 FAMILY = {"tinyengine": "vendor"}  # runtimes of which only the family was fitted
 # Measured over predicted on boards left out of the fit. It held 80 % of the held-out measurements of every core, the
-# worst core (Cortex-M4) setting the width. `python -m benchmarks.latency_check` prints them; a test fits and compares. The
-# widths differ because the families do: "vendor" holds engines of three years, "tflm-cmsis-nn" an old TFLM that took
-# twice as long as the rest. "tflm" on Arm stands on two boards only; each is off by more than a factor of 2 without the
-# other.
+# worst core (Cortex-M4) setting the width. `python -m benchmarks.latency_check` prints them; a test fits and compares.
+# The widths differ because the families do: "vendor" holds engines of three years, "tflm-cmsis-nn" an old TFLM that
+# took twice as long as the rest. "tflm" on Arm stands on two boards only; each is off by more than a factor of 2
+# without the other.
 SHARE = 0.8
 SPREAD = {"tflm": (0.44, 2.27), "tflm-cmsis-nn": (0.79, 1.94), "vendor": (0.7, 1.34)}
 

@@ -2,12 +2,13 @@
 
     cycles = slowness of the core x (a x MACs of kernels + b x MACs of fully connected + c x values written)
 
-with a, b, c of each runtime and one slowness of each core, Cortex-M4 being 1. `python -m benchmarks.latency_check` compares
-it with other coefficients on boards that were left out: MACs alone are off by about twice as much; coefficients of each
-core's own are no better, and give nothing to a core that a runtime was not measured on; a coefficient of their own for
-depthwise MACs changes nothing, and one for the values of elementwise operators cannot be told from what was measured,
-so a value written costs the same whoever writes it. Depthwise kernels are slow because they write a value after few
-MACs, and c sees that. Coefficients stand nowhere: they are fitted when first asked for, in a few milliseconds.
+with a, b, c of each runtime and one slowness of each core, Cortex-M4 being 1. `python -m benchmarks.latency_check`
+compares it with other coefficients on boards that were left out: MACs alone are off by about twice as much; those of
+each core's own are no better, and give nothing to a core that a runtime was not measured on; a coefficient of their
+own for depthwise MACs changes nothing, and one for the values of elementwise operators cannot be told from what was
+measured, so a value written costs the same whoever writes it. Depthwise kernels are slow because they write a value
+after few MACs, and c sees that. Coefficients stand nowhere: they are fitted when first asked for, in a few
+milliseconds.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from dse.network.layers import (
 )
 
 
-class Graph:
+class NetworkBuilder:
     """Writes a network down layer by layer; `where` names the place for messages and layer names."""
 
     def __init__(self, input_shape: Shape) -> None:

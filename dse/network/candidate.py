@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from dse._util.strict_yaml import complaint, path_text
 from dse.errors import DseError, FileError, NetworkError, unread
 from dse.network.blocks import BLOCKS, Block
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.head import Head
 from dse.network.layers import Network, Shape
 from dse.network.training import Training
@@ -43,7 +43,7 @@ class Candidate:
         cls, input_shape: Shape, classes: int, blocks: tuple[Block, ...], head: Head, training: Training
     ) -> Candidate:
         """The canonical candidate. Raises NetworkError when the values describe no network."""
-        graph = Graph(input_shape)
+        graph = NetworkBuilder(input_shape)
         x, canonical = "input", []
         for index, block in enumerate(blocks):
             with graph.at(layer_prefix(index, block)):

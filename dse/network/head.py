@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from dse.network.blocks import divisible
 from dse.network.blocks.base import RatioOrOff
 from dse.network.blocks.bneck import canonical_ratio, squeezed
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation
 
 
@@ -72,7 +72,7 @@ class Head(BaseModel):
             values["activation"] = "relu"
         return self.model_copy(update=values)
 
-    def lower(self, graph: Graph, x: str, classes: int) -> str:
+    def lower(self, graph: NetworkBuilder, x: str, classes: int) -> str:
         """Writes the head; returns the logits. There is no softmax: the class is the largest logit."""
         if self.channels:
             x = graph.conv(x, "conv", self.channels, activation=self.activation)

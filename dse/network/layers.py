@@ -1,6 +1,6 @@
 """A network as plain data: layers in order, each with its inputs and output shape. No TensorFlow.
 
-Cost, Keras model and operator list are all read from it. `Graph` writes one down: every method appends
+Cost, Keras model and operator list are all read from it. `NetworkBuilder` writes one down: every method appends
 layers and returns the name of the tensor that comes out. Shapes are (height, width, channels) without the
 batch; after the global pooling of the head they are (channels,).
 """

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Literal
 
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Network, Padding
 
 IMAGENET = (224, 224, 3)
@@ -29,10 +29,10 @@ STEP = re.compile(
 )
 
 
-def chain(g: Graph, x: str, name: str, steps: str, batch_norm: bool = False) -> str:
+def chain(g: NetworkBuilder, x: str, name: str, steps: str, batch_norm: bool = False) -> str:
     """What comes out of the steps, written after `x`.
 
-    >>> graph = Graph((227, 227, 3))
+    >>> graph = NetworkBuilder((227, 227, 3))
     >>> graph.shapes[chain(graph, "input", "conv", "96@11/4v max@3/2v 256@5g2")]
     (27, 27, 256)
     """
@@ -53,13 +53,13 @@ def chain(g: Graph, x: str, name: str, steps: str, batch_norm: bool = False) -> 
     return x
 
 
-def branches(g: Graph, x: str, name: str, *chains: str, batch_norm: bool = False) -> str:
+def branches(g: NetworkBuilder, x: str, name: str, *chains: str, batch_norm: bool = False) -> str:
     """Chains side by side after `x`, concatenated: the module of the Inception networks."""
     ends = [chain(g, x, f"{name}_branch{index}", steps, batch_norm) for index, steps in enumerate(chains, start=1)]
     return g.concat(ends, f"{name}_concat")
 
 
-def dense_layers(g: Graph, x: str, *units: int) -> Network:
+def dense_layers(g: NetworkBuilder, x: str, *units: int) -> Network:
     """The network, closed by dense layers with a ReLU after all but the last."""
     if len(g.shapes[x]) > 1:
         x = g.flatten(x, "flatten")
@@ -72,14 +72,14 @@ def dense_layers(g: Graph, x: str, *units: int) -> Network:
 
 def alexnet() -> Network:
     """AlexNet (Krizhevsky et al. 2012) as Caffe has it: one tower, convolutions 2, 4 and 5 in two groups."""
-    g = Graph(CAFFE)
+    g = NetworkBuilder(CAFFE)
     x = chain(g, "input", "conv", "96@11/4v max@3/2v 256@5g2 max@3/2v 384@3 384@3g2 256@3g2 max@3/2v")
     return dense_layers(g, x, 4096, 4096, 1000)
 
 
 def vgg16() -> Network:
     """VGG16 (Simonyan and Zisserman 2014, configuration D)."""
-    g, x = Graph(IMAGENET), "input"
+    g, x = NetworkBuilder(IMAGENET), "input"
     for index, (depth, filters) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1):
         x = chain(g, x, f"conv{index}", f"{filters}@3 " * depth + "max@2/2")
     return dense_layers(g, x, 4096, 4096, 1000)
@@ -87,7 +87,7 @@ def vgg16() -> Network:
 
 def nin() -> Network:
     """Network in Network (Lin et al. 2013) for ImageNet, as in Caffe's model zoo: the last maps are the classes."""
-    g = Graph(CAFFE)
+    g = NetworkBuilder(CAFFE)
     x = chain(g, "input", "conv1", "96@11/4v 96 96 max@3/2v")
     x = chain(g, x, "conv2", "256@5 256 256 max@3/2v")
     x = chain(g, x, "conv3", "384@3 384 384 max@3/2v")
@@ -101,7 +101,7 @@ def googlenet(resolution: int = 224) -> Network:
 
     Some count it at 227, where its second pooling makes 28 of 57 in Caffe.
     """
-    g = Graph((resolution, resolution, 3))
+    g = NetworkBuilder((resolution, resolution, 3))
     x = chain(g, "input", "stem", "64@7/2 max@3/2 64 192@3")
     x = g.max_pool(x, "pool_3a", 3, 2, "valid" if g.shapes[x][0] % 2 else "same")
     # 1x1; reduced, then 3x3; reduced, then 5x5; pooled, then 1x1
@@ -119,7 +119,7 @@ def googlenet(resolution: int = 224) -> Network:
 
 def inception_v3() -> Network:
     """Inception v3 (Szegedy et al. 2015, Rethinking the Inception Architecture) without the auxiliary classifier."""
-    g = Graph(INCEPTION)
+    g = NetworkBuilder(INCEPTION)
     mixed = partial(branches, g, batch_norm=True)
     x = chain(g, "input", "stem", "32@3/2v 32@3v 64@3 max@3/2v 80 192@3v max@3/2v", batch_norm=True)
     for index, pooled in enumerate((32, 64, 64)):
@@ -138,7 +138,7 @@ def inception_v3() -> Network:
 
 def inception_resnet_v2() -> Network:
     """Inception-ResNet v2 (Szegedy et al. 2016, Inception-v4) as in TF-Slim and Keras, with Inception v3's stem."""
-    g = Graph(INCEPTION)
+    g = NetworkBuilder(INCEPTION)
     mixed = partial(branches, g, batch_norm=True)
 
     def residuals(x: str, name: str, count: int, *chains: str) -> str:
@@ -167,7 +167,7 @@ def resnet(depths: tuple[int, int, int, int], widen: int = 1, strided: Literal["
     2016). ResNet-200 (He et al. 2016) normalises before its convolutions, which makes it 7,680 parameters smaller than
     it is here: 0.01 %.
     """
-    g = Graph(IMAGENET)
+    g = NetworkBuilder(IMAGENET)
     x = chain(g, "input", "stem", "64@7/2 max@3/2", batch_norm=True)
     for stage, depth in enumerate(depths):
         filters = 64 * 2**stage
@@ -189,7 +189,7 @@ def cifar_resnet(depth: int) -> Network:
     Where the size halves, option A adds every other pixel, with zeros for the new channels. That addition is left
     out: it has no parameter and no MAC, and dse has no layer for it.
     """
-    g = Graph(CIFAR)
+    g = NetworkBuilder(CIFAR)
     x = chain(g, "input", "stem", "16@3", batch_norm=True)
     for stage, filters in enumerate((16, 32, 64), start=1):
         for index in range((depth - 2) // 6):

@@ -23,7 +23,7 @@ from dse.cost.tflm.tail import MICROCONTROLLER, TailParts, starting_bytes, tail_
 from dse.cost.tinyengine import EngineParts, engine_memory, engine_parts
 from dse.cost.work import Work, graph_work
 from dse.network.blocks import Block
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.candidate import within_limits
 from dse.network.head import Head
 from dse.network.layers import Network, Shape
@@ -71,14 +71,14 @@ class Section:
 
 def block_section(block: Block, shape: Shape) -> Section:
     """The cost of a block behind an input of this shape. Raises NetworkError where it does not fit."""
-    graph = Graph(shape)
+    graph = NetworkBuilder(shape)
     within_limits(block.canonical(shape), "").lower(graph, "input")
     return _section(graph.network())
 
 
 def head_section(head: Head, shape: Shape, classes: int) -> Section:
     """The cost of the head behind an input of this shape."""
-    graph = Graph(shape)
+    graph = NetworkBuilder(shape)
     within_limits(head.canonical(), "head").lower(graph, "input", classes)
     return _section(graph.network())
 

@@ -24,7 +24,7 @@ from dse.hardware.budget import Budget
 from dse.screening.feasibility import Nearest, find_nearest
 from dse.search.explorers.explorers import Explorers, make_explorer
 from dse.search.frames import trials_frame
-from dse.search.observer import Face
+from dse.search.observer import SearchObserver
 from dse.search.record import TrialRecord
 from dse.search.run_folder import model_folder, settle
 from dse.search.settings import Settings
@@ -42,7 +42,7 @@ TEST_FILES = "test-files.txt"  # in a run on a folder of images: those that bund
 UNPRODUCTIVE = 400  # proposals in a row that train nothing, after which the search says so and stops
 
 
-def search(settings: Settings, face: Face) -> Summary:
+def search(settings: Settings, observer: SearchObserver) -> Summary:
     """Runs or continues a search until `trials` are trained or the time is over. Raises RunError, DataError."""
     data = load_data(settings.task, settings.data)
     if settings.classes not in (None, len(data.classes)):
@@ -61,7 +61,7 @@ def search(settings: Settings, face: Face) -> Summary:
         place = settle(settings.folder, _description(settings, data, sources), settings.data, settings.storage)
         if data.test_files:
             write_atomic(settings.folder / TEST_FILES, "\n".join(data.test_files) + "\n")
-        return _Loop(settings, data, sources, defaults, face, place).run(nearest)
+        return _Loop(settings, data, sources, defaults, observer, place).run(nearest)
 
 
 class _Loop:
@@ -71,10 +71,11 @@ class _Loop:
         data: Data,
         sources: dict[str, WeightSource],
         defaults: Defaults,
-        face: Face,
+        observer: SearchObserver,
         place: Place,
     ) -> None:
-        self.settings, self.data, self.sources, self.defaults, self.face = settings, data, sources, defaults, face
+        self.settings, self.data, self.sources, self.defaults = settings, data, sources, defaults
+        self.observer = observer
         # With few trials a small generation, so that the explorer learns from the first ones.
         population = max(6, min(32, settings.trials // 4))
         self.study = Study(place, list(settings.task.objectives), population)
@@ -96,16 +97,16 @@ class _Loop:
         self.summary = Summary(list(settings.task.objectives), self.study.records())
 
     def run(self, nearest: Nearest) -> Summary:
-        self.face.began(self.settings, self.data, nearest, self.summary.trained)
+        self.observer.began(self.settings, self.data, nearest, self.summary.trained)
         for text in self.settings.space.idle_settings(self.defaults):
-            self.face.note(text)
+            self.observer.note(text)
         kept = self.data.image_shape[0]
         if (largest := max(self.settings.space.resolutions(), default=0)) > kept:
-            self.face.note(
+            self.observer.note(
                 f"the images are {kept}x{kept}: for a resolution above that, up to {largest}, they are enlarged"
             )
         if self.waiting:
-            self.face.note(f"taking up {len(self.waiting)} trial(s) that were interrupted")
+            self.observer.note(f"taking up {len(self.waiting)} trial(s) that were interrupted")
         try:
             if self.summary.trained < self.settings.trials or self.waiting:
                 self._train()
@@ -120,7 +121,7 @@ class _Loop:
                 for event in pool.wait(0.5):
                     self._handle(event)
             if text := pool.startup():
-                self.face.note(text)
+                self.observer.note(text)
         finally:
             pool.close()
 
@@ -158,7 +159,7 @@ class _Loop:
     def _say_once(self, text: str) -> None:
         if text not in self.said:
             self.said.add(text)
-            self.face.note(text)
+            self.observer.note(text)
 
     def _propose(self, pool: Pool) -> bool:
         """A new trial, which may be trained; False when there is none."""
@@ -187,26 +188,26 @@ class _Loop:
             self._ended(record.number)
         elif twin := next((r for r in self.running.values() if r.id == record.id), None):
             self.twins.setdefault(twin.number, []).append(record.number)  # told when that one ends
-            self.face.proposed(record, None)
+            self.observer.proposed(record, None)
         else:
             self.unproductive = 0
             self.costs[record.number] = cost
             self.running[record.number] = record
-            self.face.proposed(record, cost)
+            self.observer.proposed(record, cost)
             pool.submit(Job(record.number, record.candidate.to_json(), self._checkpoint(record.number)))
 
     # -- recording
 
     def _handle(self, event: Event) -> None:
         if event.kind == "note":
-            self.face.note(event.reason)
+            self.observer.note(event.reason)
         if event.number not in self.running:
             return
         match event.kind:
             case "epoch":
-                self.face.epoch(event.number, event.epoch, event.epochs, event.metrics)
+                self.observer.epoch(event.number, event.epoch, event.epochs, event.metrics)
             case "said" | "retried":
-                self.face.note(f"trial {event.number}: {event.reason}")
+                self.observer.note(f"trial {event.number}: {event.reason}")
             case "failed":
                 self.study.tell_failed(event.number, event.reason)
                 self._forget(event.number)
@@ -243,7 +244,7 @@ class _Loop:
 
     def _ended(self, number: int) -> None:
         self.summary.records = self.study.records()
-        self.face.ended(self.summary.records[number], self.summary)
+        self.observer.ended(self.summary.records[number], self.summary)
 
     def _checkpoint(self, number: int) -> Path:
         """The checkpoint of a trial under this driver. A killed driver's is taken over by its name, so that a worker of

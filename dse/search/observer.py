@@ -12,7 +12,7 @@ from dse.search.settings import Settings
 from dse.search.summary import Summary
 
 
-class Face(Protocol):
+class SearchObserver(Protocol):
     """Who watches a search: the terminal, or a test."""
 
     def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None: ...

@@ -256,7 +256,7 @@ def test_cost_of_a_space() -> None:
 def test_the_options_of_workers_reach_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def stopped(settings: Settings, face: object) -> None:
+    def stopped(settings: Settings, observer: object) -> None:
         asked.append((settings.threads, settings.trial_timeout, settings.worker_memory))
         raise KeyboardInterrupt
 

@@ -27,7 +27,7 @@ training: {augment: none, batch_size: 200}
 
 
 class Watcher:
-    """Keeps what a search tells its face."""
+    """Keeps what a search tells its observer."""
 
     def __init__(self) -> None:
         self.records: list[TrialRecord] = []

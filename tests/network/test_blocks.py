@@ -9,7 +9,7 @@ import yaml
 from dse.cost.formulas import layer_costs
 from dse.errors import NetworkError
 from dse.network.blocks import BLOCKS
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.space.space import load_space, parse_space
 
 IN = 8  # input channels of the block under test, on an 8x8 map
@@ -19,7 +19,7 @@ def block_cost(text: str) -> tuple[int, int, tuple[int, ...]]:
     """Trainable parameters, MACs and output shape of one block behind a fixed input of 8x8x8."""
     values = yaml.safe_load(text)
     block = BLOCKS[values.pop("block")].model_validate(values)
-    graph = Graph((8, 8, IN))
+    graph = NetworkBuilder((8, 8, IN))
     out = block.canonical((8, 8, IN)).lower(graph, "input")
     costs = [cost for _, cost in layer_costs(graph.network())]
     return sum(c.trainable for c in costs), sum(c.macs for c in costs), graph.shapes[out]
@@ -103,7 +103,7 @@ def test_cost_by_hand(block: str, params: int, macs: int, shape: tuple[int, ...]
 
 
 def test_groups_must_divide() -> None:
-    graph = Graph((8, 8, 9))
+    graph = NetworkBuilder((8, 8, 9))
     with pytest.raises(NetworkError, match="groups 2 do not divide 9 input channels of 'c'"):
         graph.conv("input", "c", 8, groups=2)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dse.cost.formulas import layer_costs
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Add, BatchNorm, Conv2D, Network
 from dse.references.figures import number
 from dse.references.literature import LITERATURE, chain, googlenet, resnet
@@ -180,7 +180,7 @@ def test_keras_agrees_on_every_layer(name: str) -> None:
 
 
 def test_a_step() -> None:
-    graph = Graph((9, 9, 4))
+    graph = NetworkBuilder((9, 9, 4))
     chain(graph, "input", "a", "8@1x3/2g2v", batch_norm=True)
     layer = graph.layers[1]
     assert isinstance(layer, Conv2D)

@@ -24,7 +24,7 @@ from dse.search.study.study import read_study
 from dse.space.domains import Choice, FloatRange, IntRange
 from dse.ui.nni import relay
 from dse.ui.nni.experiment import search_space
-from dse.ui.nni.face import NniFace
+from dse.ui.nni.observer import NniObserver
 from tests.helpers.nni_page import STATES, all_ended, ask, jobs
 from tests.helpers.processes import LOOPBACK, command, free_port, listening, standing, wait_for
 from tests.helpers.searches import Watcher, settings
@@ -89,8 +89,8 @@ def test_two_explorers_of_each_kind_on_two_workers_agree_with_front_and_web_ui(t
     port = free_port()
     watcher = Looker(port)
     changes = {"workers": 2, "trials": 9, "epochs": 6, "explorers": FOUR}
-    with NniFace(watcher, port) as face:
-        summary = search(settings(tmp_path / "run", **changes), face)
+    with NniObserver(watcher, port) as observer:
+        summary = search(settings(tmp_path / "run", **changes), observer)
         records = summary.records
         wait_for(lambda: all_ended(port, len(records)))
         assert summary.count("complete") == 9
@@ -243,9 +243,9 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
 def shown_alone(tmp_path: Path) -> Iterator[tuple[int, list[TrialRecord], Watcher]]:
     """A small search without Ray, shown on NNI's web UI, and its port."""
     port, watcher = free_port(), Watcher()
-    with NniFace(watcher, port) as face:
+    with NniObserver(watcher, port) as observer:
         run = settings(tmp_path, trials=3, explorers={"optuna:random": 1.0})
-        summary = search(run, face)
+        summary = search(run, observer)
         wait_for(lambda: all_ended(port, len(summary.records)))
         yield port, summary.records, watcher
 
@@ -284,9 +284,9 @@ def test_infeasible_failed_and_repeated_trials_are_shown_as_such(
 
     monkeypatch.setattr(inline, "perform", second_fails)
     monkeypatch.setattr("dse.search.loop.UNPRODUCTIVE", 30)
-    with NniFace(Watcher(), port) as face:
+    with NniObserver(Watcher(), port) as observer:
         run = settings(tmp_path, trials=4, explorers={"optuna:random": 1.0}, budgets=Budgets.of_boards([], params=900))
-        records = search(run, face).records
+        records = search(run, observer).records
         wait_for(lambda: all_ended(port, len(records)))
         shown = jobs(port)
         for record in records:
@@ -299,8 +299,8 @@ def test_a_port_that_is_taken_costs_the_web_ui_only(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with NniFace(watcher, taken.getsockname()[1]) as face:
-            summary = search(settings(tmp_path), face)
+        with NniObserver(watcher, taken.getsockname()[1]) as observer:
+            summary = search(settings(tmp_path), observer)
             wait_for(lambda: len(watcher.notes) == 2)
     assert summary.count("complete") == 3
     assert "is not idle" in watcher.notes[0]

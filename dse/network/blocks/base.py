@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation, Shape
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
@@ -68,7 +68,7 @@ class Block(BaseModel):
         """The same block with every value written out and values without effect at their defaults."""
         return self
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         """Writes the layers of this block; returns the output tensor. Raises NetworkError."""
         raise NotImplementedError
 

@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 from pydantic import model_validator
 
 from dse.network.blocks.base import Block, Channels, Expansion, Kernel, RatioOrOff, expanded
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation, Shape
 
 
@@ -56,7 +56,7 @@ class Bneck(Block):
             squeeze_excite_bias=self.squeeze_excite_bias or not self.squeeze_excite,
         )
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         expand_channels = self._expand_channels(graph.channels(x))
         y = x if expand_channels is None else graph.conv(x, "expand", expand_channels, activation=self.activation)
         y = graph.depthwise(y, "depthwise", self.kernel, self.stride, activation=self.activation)

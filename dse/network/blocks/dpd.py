@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from dse.network.blocks.base import Block, Channels, Kernel, Multiplier
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation, Shape
 
 
@@ -51,7 +51,7 @@ class Dpd(Block):
             residual=self.residual and self.keeps_shape(in_shape, self.channels),
         )
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         multiplier = self._multiplier(graph.channels(x))
         y = graph.depthwise(x, "widen", self.kernel, multiplier=multiplier, activation=self.activation)
         norm = self.pointwise_norm

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 from dse.network.blocks.base import Block, Channels, Ratio
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation, Shape
 
 
@@ -54,7 +54,7 @@ class Fire(Block):
             bypass=self._bypass(in_shape[-1]),
         )
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         act, norm = self.activation, self.batch_norm
         if self.stride > 1:
             x = graph.max_pool(x, "pool", 3, self.stride)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Self
 
 from dse.network.blocks.base import Block, Channels, Groups, Kernel, Multiplier
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation, Order, Padding, Shape
 
 
@@ -38,7 +38,7 @@ class Conv(Padded):
             return same
         return same.replaced(bias=self.bias and self.batch_norm, order="norm_first")
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         return graph.conv(
             x, "conv", self.channels, self.kernel, self.stride, self.groups, self.padding, self.activation,
             self.batch_norm, self.bias or not self.batch_norm, self.order,
@@ -54,7 +54,7 @@ class Depthwise(Padded):
     activation: Activation = "relu"
     batch_norm: bool = True
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         return graph.depthwise(
             x, "depthwise", self.kernel, self.stride, self.multiplier, self.padding, self.activation, self.batch_norm
         )
@@ -69,7 +69,7 @@ class Separable(Block):
     kernel: Kernel = 3
     activation: Activation = "relu"
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         y = graph.depthwise(x, "depthwise", self.kernel, self.stride, activation=self.activation)
         return graph.conv(y, "pointwise", self.channels, activation=self.activation)
 
@@ -81,7 +81,7 @@ class MaxPooling(Padded):
     width_fields: ClassVar[tuple[str, ...]] = ()
     kernel: Kernel = 2
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         return graph.max_pool(x, "pool", self.kernel, self.stride, self.padding)
 
 
@@ -90,5 +90,5 @@ class AvgPooling(MaxPooling):
 
     kind: ClassVar[str] = "avg_pool"
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         return graph.avg_pool(x, "pool", self.kernel, self.stride, self.padding)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from dse.network.blocks.base import Block, Channels, Kernel
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation
 
 
@@ -23,7 +23,7 @@ class Residual(Block):
     kernel: Kernel = 3
     activation: Activation = "relu"
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         y = graph.conv(x, "conv_1", self.channels, self.kernel, self.stride, activation=self.activation)
         y = graph.conv(y, "conv_2", self.channels, self.kernel)
         if not self.keeps_shape(graph.shapes[x], self.channels):

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self
 
 from dse.network.blocks.base import Block, Channels, Groups, Kernel, Ratio, RatioOrOff
 from dse.network.blocks.bneck import canonical_ratio, squeezed
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation, Shape
 
 
@@ -53,7 +53,7 @@ class Shuffle(Block):
         """Channels that the unit computes itself."""
         return self.channels - in_shape[-1] if self._shortcut(in_shape) == "concat" else self.channels
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         act = self.activation
         shortcut = self._shortcut(graph.shapes[x])
         made = self._made(graph.shapes[x])

@@ -11,7 +11,7 @@ from functools import partial
 from typing import ClassVar, Self
 
 from dse.network.blocks.base import Block, Channels, Ratio
-from dse.network.builder import Graph
+from dse.network.builder import NetworkBuilder
 from dse.network.layers import Activation, Order, Shape
 
 
@@ -37,7 +37,7 @@ class Sqnxt(Block):
     def _first(self, in_channels: int) -> int:
         return max(2, round(in_channels * self.squeeze))
 
-    def lower(self, graph: Graph, x: str) -> str:
+    def lower(self, graph: NetworkBuilder, x: str) -> str:
         act, conv = self.activation, partial(graph.conv, bias=self.bias, order=self.order)
         first = self._first(graph.channels(x))
         y = conv(x, "squeeze_1", first, stride=self.stride, activation=act)

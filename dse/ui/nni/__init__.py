@@ -1,6 +1,6 @@
 """NNI's web UI over a run: a real experiment that shows every trial, while Ray executes them.
 
-    driver ── face.py ──> spool folder ──> advisor.py, in NNI's experiment ──> relay.py, one small process per trial
+    driver ── observer.py ─> spool folder ──> advisor.py, in NNI's experiment ──> relay.py, one small process per trial
                  └─ starts server.py, which starts the experiment
 
 The study is the record; this is a view of it that is made anew each time and thrown away. So the search needs nothing

@@ -21,7 +21,7 @@ from dse.ui.nni import spool
 EXPLORER = "explorer"  # shown among the hyper-parameters
 
 
-class Board:
+class NniExperiment:
     """An experiment that shows what it is told. `say` gets its address, and a word when it ends of itself."""
 
     def __init__(

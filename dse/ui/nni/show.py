@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dse.search.run_folder import load_summary, read_run
 from dse.space.space import parse_space
-from dse.ui.nni.experiment import Board
+from dse.ui.nni.experiment import NniExperiment
 
 POLL_S = 2.0
 
@@ -22,8 +22,8 @@ def show(folder: Path, port: int, say: Callable[[str], None]) -> None:
     run = read_run(folder)
     space = parse_space(run["space_text"], run["settings"]["space"])
     explorers = [text.partition("=")[0] for text in run["settings"]["explorer"].split(", ")]
-    with closing(Board(folder.resolve().name, space, explorers, port, 1, say)) as board:
-        while board.alive:
+    with closing(NniExperiment(folder.resolve().name, space, explorers, port, 1, say)) as experiment:
+        while experiment.alive:
             for record in load_summary(folder).records:
-                board.show(record)
+                experiment.show(record)
             time.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""A face that shows a search on NNI's web UI too, whatever other face it has."""
+"""Shows a search on NNI's web UI, whoever else observes it."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from typing import TYPE_CHECKING, Self
 
 from dse.search.record import TrialRecord
 from dse.search.run_folder import load_summary
-from dse.ui.nni.experiment import Board
+from dse.ui.nni.experiment import NniExperiment
 
 if TYPE_CHECKING:
     from dse.cost.report import CostReport
     from dse.data.datasets import Data
     from dse.screening.feasibility import Nearest
-    from dse.search.observer import Face
+    from dse.search.observer import SearchObserver
     from dse.search.settings import Settings
     from dse.search.summary import Summary
 
 
-class NniFace:
+class NniObserver:
     """Passes everything on to `inner`, and shows it on NNI's web UI, which ends when this context does."""
 
-    def __init__(self, inner: Face, port: int) -> None:
+    def __init__(self, inner: SearchObserver, port: int) -> None:
         self.inner, self.port = inner, port
-        self.board: Board | None = None
+        self.experiment: NniExperiment | None = None
 
     def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
         self.inner.began(settings, data, nearest, done)
         workers = max(1, settings.workers)
-        self.board = Board(
+        self.experiment = NniExperiment(
             settings.folder.name, settings.space, settings.explorers, self.port, workers, self.inner.note
         )
         for record in load_summary(settings.folder).records:
-            self.board.show(record)
+            self.experiment.show(record)
 
     def proposed(self, record: TrialRecord, cost: CostReport | None) -> None:
         self.inner.proposed(record, cost)
-        if self.board:
-            self.board.show(record)
+        if self.experiment:
+            self.experiment.show(record)
 
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         self.inner.epoch(number, epoch, epochs, metrics)
-        if self.board:
-            self.board.epoch(number, epoch, metrics)
+        if self.experiment:
+            self.experiment.epoch(number, epoch, metrics)
 
     def ended(self, record: TrialRecord, summary: Summary) -> None:
         self.inner.ended(record, summary)
-        if self.board:
-            self.board.show(record)
+        if self.experiment:
+            self.experiment.show(record)
 
     def note(self, text: str) -> None:
         self.inner.note(text)
@@ -58,5 +58,5 @@ class NniFace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.board:
-            self.board.close()
+        if self.experiment:
+            self.experiment.close()
