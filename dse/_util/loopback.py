@@ -1,7 +1,8 @@
-"""Where servers for browsers listen: ports of this machine that no other machine reaches."""
+"""Addresses of this machine that no other machine reaches, and the ports on which servers for browsers listen."""
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
 from dse.errors import RunError
@@ -9,6 +10,20 @@ from dse.errors import RunError
 HOST = "127.0.0.1"
 PORT = 8080
 TRIED = 20  # ports, when none was asked for
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine and reached from it alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("10.0.0.5")
+    (True, True, True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def listen(port: int | None) -> socket.socket:

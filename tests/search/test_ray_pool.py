@@ -273,10 +273,9 @@ def test_a_worker_that_cannot_start_is_asked_for_thrice(pool: RayPool) -> None:
 # -- clusters
 
 CLUSTER = """
-import sys
+import os, sys
 import psutil
-from ray._private import ray_constants
-ray_constants.ENABLE_RAY_CLUSTER = False  # loopback only
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # loopback only
 from ray.cluster_utils import Cluster
 quick = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": quick})

@@ -1,4 +1,4 @@
-"""`RayPool`: trials in long-lived Ray actors, on this machine or on a cluster. The only file that imports Ray.
+"""`RayPool`: trials in long-lived Ray actors, on this machine or on a cluster.
 
 Every worker has a seat. A seat is free when its worker is ready and has no trial: none is given to a worker that still
 waits for a place on the cluster or imports TensorFlow. When a worker is lost the next one is asked for at once, and its
@@ -22,8 +22,10 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
+from dse._util.loopback import is_loopback
 from dse._util.units import bytes_text
 from dse.errors import RunError
+from dse.search.workers._ray_internals import keep_quiet
 from dse.search.workers.jobs import Event, Job, Setting, too_long
 from dse.search.workers.ray_worker import Done, Hello, Mailbox, _Worker
 
@@ -31,6 +33,7 @@ MAX_ATTEMPTS = 3  # for a trial whose workers die, and for a worker that cannot 
 GRACE = 5.0  # seconds after its time in which a trial may end by itself, before its worker is ended
 PATIENCE = 30.0  # seconds until a worker that has not started is talked about
 MAIL_TIMEOUT = 45.0  # seconds
+LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 LOST_AFTER = 20.0  # seconds without an answer of Ray's head; at 60 Ray itself would abort the process
 
 
@@ -64,17 +67,15 @@ class RayPool:
     """One Ray actor per worker, on a local Ray or on the cluster at `address`."""
 
     def __init__(self, setting: Setting, num_workers: int, address: str | None = None) -> None:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: beside any busy process a search would stand still
-        import ray
+        _set_switches(address)
+        import ray  # reads the switches
 
         self.ray = ray
         cores = len(os.sched_getaffinity(0))
         # On a cluster this machine's cores say nothing; a worker asks for its threads as Ray's CPUs, by default one.
         self.threads = setting.threads or (1 if address else max(1, cores // num_workers))
         self._connect(address, max(num_workers * self.threads, cores))
-        _silence()
+        keep_quiet()
         context = ray.get_runtime_context()
         self.head = None if address and address.startswith("ray://") else context.gcs_address
         self.home = context.get_node_id() if self.head else None
@@ -110,11 +111,23 @@ class RayPool:
                 _knock(address)
                 self.ray.init(address=address, **quiet)
             else:
-                _only_loopback()
                 # "local": whatever cluster this machine may be part of
                 self.ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
         except (OSError, RuntimeError, ValueError) as error:
             raise RunError(f"Ray cannot be reached{f' at {address}' if address else ''}: {error}") from None
+        if not address:
+            self._check_loopback()
+
+    def _check_loopback(self) -> None:
+        """End the local Ray and raise RunError when other machines can reach it: a switch may go unheard."""
+        addresses = {str(node["NodeManagerAddress"]) for node in self.ray.nodes()}
+        addresses.add(str(self.ray.get_runtime_context().gcs_address).rpartition(":")[0])
+        if outside := sorted(address for address in addresses if not is_loopback(address)):
+            self.ray.shutdown()
+            raise RunError(
+                f"cannot keep Ray on this machine: it listens on {', '.join(outside)}, expected a loopback address "
+                f"(Ray reads {LOOPBACK_SWITCH}=0 when it is imported: was it imported before the search?)"
+            )
 
     # -- workers
 
@@ -306,26 +319,24 @@ def _node() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
+def _set_switches(address: str | None) -> None:
+    """Set the environment variables that Ray reads when it is imported, and hands down to its processes."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else 15: beside any busy process a search would stand still
+    if address is None or is_loopback(_host_and_port(address)[0]):
+        # A Ray that knows no clusters listens on 127.0.0.1 only, as by default on macOS; on Linux it would listen on
+        # every interface, and `_node_ip_address` turns 127.0.0.1 back into a reachable address.
+        os.environ[LOOPBACK_SWITCH] = "0"
+
+
+def _host_and_port(address: str) -> tuple[str, str]:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    return host, port
+
+
 def _knock(address: str) -> None:
     """Raises OSError when nobody listens at host:port; Ray itself would try for minutes and then abort the process."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host in ("127.0.0.1", "localhost"):
-        _only_loopback()
+    host, port = _host_and_port(address)
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
-
-
-def _only_loopback() -> None:
-    """Makes a local Ray listen on 127.0.0.1 only, as it does by default on macOS; on Linux it would listen on every
-    interface, and `_node_ip_address` turns 127.0.0.1 back into a reachable address."""
-    from ray._private import ray_constants
-
-    ray_constants.ENABLE_RAY_CLUSTER = False
-
-
-def _silence() -> None:
-    """Keeps Ray from printing to stdout when a worker or a node is lost: we say what follows from it."""
-    from ray._private import worker
-
-    with suppress(AttributeError):
-        worker.print_to_stdstream = lambda *arguments, **options: None
