@@ -83,8 +83,8 @@ class Candidate:
 
     @cached_property
     def id(self) -> str:
-        """Twelve hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:ID_LENGTH]
+        """See `id_of`."""
+        return id_of(self.to_json())
 
     @classmethod
     def from_json(cls, text: str) -> Candidate:
@@ -117,6 +117,11 @@ class Candidate:
         head = _checked(Head, data["head"], "head")
         training = _checked(Training, data["training"], "training")
         return cls.make((shape[0], shape[1], shape[2]), classes, tuple(blocks), head, training)
+
+
+def id_of(canonical_json: str) -> str:
+    """The id of a candidate: twelve hexadecimal digits of the SHA-256 of its canonical JSON."""
+    return hashlib.sha256(canonical_json.encode()).hexdigest()[:ID_LENGTH]
 
 
 def load_candidate(path: Path) -> Candidate:

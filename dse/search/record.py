@@ -9,19 +9,12 @@ running ──> complete      trained, with all its values
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from functools import cached_property
+from typing import Any, Literal
 
-from dse.network.candidate import Candidate
+from dse.network.candidate import Candidate, id_of
 
 Outcome = Literal["running", "complete", "repeated", "infeasible", "failed"]
-
-
-@dataclass(frozen=True)
-class Written:
-    """A candidate as it stands in the database."""
-
-    id: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -31,7 +24,7 @@ class TrialRecord:
     number: int
     outcome: Outcome
     explorer: str
-    candidate: Candidate | None
+    candidate_json: str | None  # canonical; None for values that are no network
     values: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     seconds: float = 0.0
@@ -39,33 +32,16 @@ class TrialRecord:
     violations: dict[str, float] = field(default_factory=dict)  # by how much each limit is broken; negative for room
     history: dict[str, list[float]] = field(default_factory=dict)  # by epoch, since the last resume
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The candidate's id; empty when there is no candidate."""
-        return self.held.id if self.held else ""
+        return "" if self.candidate_json is None else id_of(self.candidate_json)
 
-    @property
-    def held(self) -> Candidate | Written | None:
-        """The candidate, built or not."""
-        return cast(Candidate | Written | None, self.__dict__["candidate"])
-
-
-class _Candidate:
-    """The field of a record that holds a candidate: one that is read from the database is built when it is asked for,
-    which takes a millisecond or two, and a study may have ten thousand."""
-
-    def __get__(self, record: TrialRecord | None, owner: type | None = None) -> Candidate | None:
-        assert record is not None
-        held = record.__dict__["candidate"]
-        if isinstance(held, Written):
-            held = record.__dict__["candidate"] = Candidate.from_json(held.text)
-        return cast(Candidate | None, held)
-
-    def __set__(self, record: TrialRecord, value: Candidate | Written | None) -> None:
-        record.__dict__["candidate"] = value
-
-
-TrialRecord.candidate = _Candidate()  # type: ignore[assignment]  # behind the field, for those who read it
+    @cached_property
+    def candidate(self) -> Candidate | None:
+        """The candidate, built when it is first asked for: that takes a millisecond or two, and a study may have ten
+        thousand."""
+        return None if self.candidate_json is None else Candidate.from_json(self.candidate_json)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def record(number: int, accuracy: float, params: float, outcome: str = "complete
     candidate: Candidate = only_candidate(family_space("conv"))
     names = ("macs", "arena_bytes", "arena_head_bytes", "flash_bytes")
     values = {"accuracy": accuracy, "accuracy_float": accuracy, "params": params} | dict.fromkeys(names, 1000.0)
-    return TrialRecord(number, outcome, "random", candidate, values, seconds=1.0)  # type: ignore[arg-type]
+    return TrialRecord(number, outcome, "random", candidate and candidate.to_json(), values, seconds=1.0)  # type: ignore[arg-type]
 
 
 RECORDS = [

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dse.errors import NetworkError
 from dse.network.candidate import Candidate
-from dse.search.record import Outcome, TrialRecord, Written
+from dse.search.record import Outcome, TrialRecord
 from dse.search.study.database import Database, Place, read_trials
 from dse.search.study.samplers import Grid, Memory, distribution, make_sampler, suggested
 from dse.space.domains import Domain
@@ -149,7 +149,7 @@ class Study:
             self._memory.drop()
             raise
         self._written |= attrs
-        self._records.append(_record(trial, candidate))
+        self._records.append(_record(trial))
         return Proposal(trial.number, candidate, draft.problem)
 
     def sampler(self, explorer: str, seed: int, space: Space) -> optuna.samplers.BaseSampler:
@@ -206,7 +206,7 @@ class Study:
         trial.datetime_complete = datetime.now()
         self._database.end(self._ids[number], trial.state, numbers, found, limits)
         self._memory.put(trial)
-        self._records[number] = _record(trial, self._records[number].held)
+        self._records[number] = _record(trial)
         self._note(self._records[number])
 
     def _note(self, record: TrialRecord) -> None:
@@ -245,19 +245,15 @@ def _translated(key: str, value: Any, ids: Mapping[int, int] | list[int]) -> Any
     return [ids[trial] for trial in value] if ":parent:" in key else value
 
 
-def _record(trial: FrozenTrial, candidate: Candidate | Written | None = None) -> TrialRecord:
+def _record(trial: FrozenTrial) -> TrialRecord:
     attrs = trial.user_attrs
     ending: dict[str, Any] = attrs.get("ending", {})
     outcome: Outcome = ending.get("outcome", "infeasible" if trial.state.is_finished() else "running")
-    if candidate is None and "candidate" in attrs:
-        candidate = (
-            Written(attrs["id"], attrs["candidate"]) if "id" in attrs else Candidate.from_json(attrs["candidate"])
-        )
     return TrialRecord(
         number=trial.number,
         outcome=outcome,
         explorer=attrs.get("explorer", ""),
-        candidate=candidate,  # type: ignore[arg-type]  # it is built when it is asked for
+        candidate_json=attrs.get("candidate"),
         values=dict(ending.get("values", {})),
         reason=ending.get("reason", ""),
         seconds=float(ending.get("seconds", 0.0)),
