@@ -30,6 +30,7 @@ from dse.search.record import TrialRecord
 from dse.search.run_folder import bundle_folder, model_folder, read_run, run_task
 from dse.tflite.deployable import check_deployable
 from dse.tflite.interpreters import int8_input, run_float, run_litert, run_tflm
+from dse.training.context import TrainingContext
 from dse.training.sources import WEIGHTS
 from dse.training.weights import load_weights
 
@@ -88,7 +89,8 @@ def export(
 
         say("fine-tuning in int8")
         images = as_input(data.train, shape)
-        tuned = fine_tune(candidate, trained, images, settings=qat, seed=seed, calibration=calibration, report=epoch)
+        context = TrainingContext(seed, on_epoch=epoch)
+        tuned = fine_tune(candidate, trained, images, context, settings=qat, calibration=calibration)
         int8, float32 = to_int8_qat(candidate, tuned), to_float_file(float_model_qat(candidate, tuned))
         quantization |= {"method": "fine-tuned", **asdict(qat), "before": before}
     models = Models(candidate, int8, float32, data.classes)

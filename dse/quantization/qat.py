@@ -50,7 +50,8 @@ from dse.quantization.fake_quant import (
     nudged,
 )
 from dse.tflite.writer import for_device
-from dse.training.loop import Check, EpochReport, train
+from dse.training.context import TrainingContext
+from dse.training.loop import train
 from dse.training.model import BN_EPSILON, BUILDERS, FUNCTIONS, MISH_SCALE, MISH_SHIFT, Builder
 
 OBSERVED_AT_ONCE = 25  # images whose activations are all kept in memory
@@ -165,12 +166,10 @@ def fine_tune(
     candidate: Candidate,
     trained: keras.Model,
     data: Images,
+    context: TrainingContext,
     *,
     settings: QatSettings | None = None,
-    seed: int,
     calibration: np.ndarray,
-    report: EpochReport | None = None,
-    check: Check | None = None,
 ) -> keras.Model:
     """A model that computes as int8 does, fine-tuned from a trained one, for `to_int8_qat`. Raises TrialError."""
     settings = settings or QatSettings()
@@ -185,7 +184,7 @@ def fine_tune(
             "schedule": "cosine",
         }
     )
-    train(model, data, training, seed=seed, report=report, check=check)
+    train(model, data, training, context)
     return model
 
 

@@ -6,8 +6,6 @@ ends the training with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,12 +14,10 @@ import numpy as np
 from dse.data.images import Images, to_float
 from dse.errors import TornCheckpointError, TrialError
 from dse.network.training import Training
+from dse.training.context import TrainingContext
 from dse.training.distillation import Teacher, accuracy, distilled
 
 CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion at other sizes
-
-EpochReport = Callable[[int, int, dict[str, float]], None]  # the epoch that has ended, of how many, its metrics
-Check = Callable[[int], None]  # hears after every batch how many epochs are done; what it raises ends the training
 
 
 class Batches(keras.utils.PyDataset):
@@ -98,9 +94,9 @@ def make_optimizer(training: Training, steps: int) -> Any:
 class _Watch(keras.callbacks.Callback):
     """Tells the batches which epoch it is, reports it when it ends, stops at a loss that is not a number."""
 
-    def __init__(self, batches: Batches, report: EpochReport | None, check: Check | None) -> None:
+    def __init__(self, batches: Batches, context: TrainingContext) -> None:
         super().__init__()
-        self.batches, self.report, self.check = batches, report, check
+        self.batches, self.context = batches, context
         self.broken: int | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -110,36 +106,35 @@ class _Watch(keras.callbacks.Callback):
         if logs and not np.isfinite(logs.get("loss", 0.0)):
             self.broken = batch
             self.model.stop_training = True
-        elif self.check:
-            self.check(self.batches.epoch)
+        else:
+            self.context.check_time(self.batches.epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if self.report and self.broken is None:
-            self.report(epoch + 1, self.params["epochs"], {key: float(value) for key, value in (logs or {}).items()})
+        if self.broken is None:
+            metrics = {key: float(value) for key, value in (logs or {}).items()}
+            self.context.epoch_ended(epoch + 1, self.params["epochs"], metrics)
 
 
 def train(
     model: keras.Model,
     data: Images,
     training: Training,
+    context: TrainingContext,
     *,
-    seed: int,
     validation: Images | None = None,
-    checkpoint: Path | None = None,
-    report: EpochReport | None = None,
-    check: Check | None = None,
     teacher: Teacher | None = None,
     patience: int | None = None,
 ) -> dict[str, list[float]]:
-    """Trains `model` in place; returns loss and accuracy of the epochs that it ran.
+    """Train `model` in place; loss and accuracy of the epochs that it ran, by name.
 
-    Raises TrialError when the loss breaks. With `patience` it ends when the validation loss has not become less for so
-    many epochs, and the weights are those of the least.
-    `checkpoint` is a folder: a training that was killed goes on from its last epoch. Raises TornCheckpointError when
-    what lies there cannot be read.
+    With `patience` it ends when the validation loss has not become less for so many epochs, and the weights are those
+    of the least. A training that was killed resumes after the last epoch in the context's checkpoint.
+
+    Raises TrialError when the loss is no longer a number or the time is over, TornCheckpointError when the checkpoint
+    cannot be read.
     """
-    keras.utils.set_random_seed(seed)
-    batches = Batches(data, training, seed, teacher)
+    keras.utils.set_random_seed(context.seed)
+    batches = Batches(data, training, context.seed, teacher)
     loss = _loss(training, model.output_shape[-1])
     model.compile(
         optimizer=make_optimizer(training, training.epochs * len(batches)),
@@ -147,9 +142,9 @@ def train(
         metrics=[accuracy if teacher else "accuracy"],
         jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
     )
-    watch = _Watch(batches, report, check)
+    watch = _Watch(batches, context)
     callbacks: list[Any] = [watch]
-    if checkpoint:
+    if checkpoint := context.checkpoint:
         checkpoint.mkdir(parents=True, exist_ok=True)
         # Kept until the trial is recorded: a kill after the last epoch must not cost all of them.
         callbacks.append(_Checkpoint(str(checkpoint), delete_checkpoint=False))

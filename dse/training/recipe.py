@@ -8,9 +8,8 @@ and batch norm learns too.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import keras
 
@@ -18,10 +17,10 @@ from dse._util.files import write_atomic
 from dse.data.images import Images
 from dse.network.candidate import Candidate
 from dse.network.training import Training
+from dse.training.context import TrainingContext
 from dse.training.distillation import Teacher
-from dse.training.loop import Check, EpochReport, train
+from dse.training.loop import train
 from dse.training.model import build_model
-from dse.training.sources import WeightSource
 from dse.training.sparsity import make_sparse
 from dse.training.transfer import Taken, start_from
 
@@ -32,68 +31,45 @@ def train_candidate(
     candidate: Candidate,
     data: Images,
     validation: Images,
-    *,
-    seed: int,
-    sources: Mapping[str, WeightSource],
-    checkpoint: Path | None = None,
-    report: EpochReport | None = None,
-    check: Check | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    context: TrainingContext,
 ) -> tuple[keras.Model, dict[str, list[float]]]:
-    """A trained model, and loss and accuracy of the epochs that ran. Raises as `train`.
-
-    `say` hears what it begins with.
-    """
+    """A trained model, and loss and accuracy of the epochs that ran. Raises as `train`."""
     settings = candidate.training
-    model = build_model(candidate.network, seed=seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
-    teacher = Teacher(sources[settings.teacher], candidate.classes) if settings.teacher else None
-    taken = start_from(model, sources[settings.pretrained]) if settings.pretrained else None
+    model = build_model(candidate.network, seed=context.seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
+    teacher = Teacher(context.sources[settings.teacher], candidate.classes) if settings.teacher else None
+    taken = start_from(model, context.sources[settings.pretrained]) if settings.pretrained else None
     if taken:
-        say(_what_is_taken(taken, settings))
-    fit = partial(train, model, data, seed=seed, validation=validation, teacher=teacher)
-    head_epochs = 0
-
-    def telling(before: int, after: int) -> EpochReport:
-        """Tells of a part of the training with the epochs before and after it."""
-
-        def tell(number: int, epochs: int, metrics: dict[str, float]) -> None:
-            if report:
-                report(before + number, before + epochs + after, metrics)
-
-        return tell
-
-    history: dict[str, list[float]] = {}
+        context.note(_what_is_taken(taken, settings))
+    fit = partial(train, model, data, validation=validation, teacher=teacher)
+    head_epochs, history = 0, dict[str, list[float]]()
     if taken and taken.new and settings.head_epochs:
         _freeze(model, taken.taken)
-        fit_head = partial(fit, report=telling(0, settings.epochs), check=check)
-        head_epochs, history = _train_head(model, settings, checkpoint, fit_head)
+        head_epochs, history = _train_head(model, settings, context, fit)
     if taken:
         settings = settings.model_copy(update={"learning_rate": settings.learning_rate * settings.fine_tuning_rate})
         _freeze(model, [name for name in taken.taken if taken.new and _is_batch_norm(model.get_layer(name))])
         if settings.sparsity:
             make_sparse(model, settings.sparsity)
 
-    def in_time(number: int) -> None:
-        if check:
-            check(head_epochs + number)
-
-    last = fit(settings, checkpoint=checkpoint, report=telling(head_epochs, 0), check=in_time)
+    last = fit(training=settings, context=context.phase(before=head_epochs))
     _freeze(model, [])
     return model, {name: history.get(name, []) + values for name, values in last.items()}
 
 
 def _train_head(
-    model: keras.Model, settings: Training, checkpoint: Path | None, fit: Callable[..., dict[str, list[float]]]
+    model: keras.Model, settings: Training, context: TrainingContext, fit: Callable[..., dict[str, list[float]]]
 ) -> tuple[int, dict[str, list[float]]]:
-    """Trains what has no weights of another network yet; how many epochs that took, and what they were like.
+    """Train what has no weights of another network yet; how many epochs that took, and what they were like.
 
     Killed, it begins anew, as its early stopping does: it is the smaller part. Once done it is not done again.
     """
+    checkpoint = context.checkpoint
     if checkpoint and (checkpoint / HEAD_DONE).is_file():
         model.load_weights(checkpoint / HEAD_WEIGHTS)
         return int(json.loads((checkpoint / HEAD_DONE).read_text(encoding="utf-8"))["epochs"]), {}
     alone = settings.model_copy(update={"epochs": settings.head_epochs, "schedule": "constant"})
-    history = fit(alone, patience=settings.head_patience)
+    phase = context.phase(after=settings.epochs, resumes=False)
+    history = fit(training=alone, context=phase, patience=settings.head_patience)
     epochs = len(history["loss"])
     if checkpoint:
         checkpoint.mkdir(parents=True, exist_ok=True)

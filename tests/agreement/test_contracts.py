@@ -24,6 +24,7 @@ from dse.quantization.convert import calibration_set, for_conversion, to_int8
 from dse.tflite.deployable import INTEGER_TYPES, MAX_AXES, TFLM_INT8, check_deployable
 from dse.tflite.interpreters import TflmResult, end_scales, run_litert, run_tflm
 from dse.tflite.reader import read_tflite
+from dse.training.context import TrainingContext
 from dse.training.loop import train
 from dse.training.model import FUNCTIONS, build_model
 from tests.helpers.networks import family_space, only_candidate
@@ -63,7 +64,7 @@ class Contract:
         keras.backend.clear_session()
         model = build_model(candidate.network, seed=1)
         settings = candidate.training.model_copy(update={"epochs": EPOCHS, "learning_rate": 3e-3})
-        history = train(model, sample_data.train, settings, seed=1)
+        history = train(model, sample_data.train, settings, TrainingContext(1))
         content = to_int8(for_conversion(candidate, model), calibration_set(sample_data.train))
         images = sample_data.test.images
         exact = model.predict(to_float(images), batch_size=250, verbose=0)

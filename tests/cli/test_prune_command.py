@@ -17,6 +17,7 @@ from dse.data.datasets import Data
 from dse.network.training import Training
 from dse.quantization.timing import with_plausible_weights
 from dse.search.run_folder import load_summary, model_folder
+from dse.training.context import TrainingContext
 from dse.training.model import build_model
 from dse.training.recipe import train_candidate
 from dse.training.sources import CANDIDATE, WEIGHTS, WeightSource
@@ -103,8 +104,7 @@ def test_the_smallest_weights_are_zero_and_stay_so(sample_data: Data) -> None:
         dataclasses.replace(BNECK, training=settings),
         sample_data.train.first(200),
         sample_data.validation,
-        seed=0,
-        sources={"w": source},
+        TrainingContext(0, sources={"w": source}),
     )
     after = tuned.get_layer("b1_bneck_expand").get_weights()[0]
     assert np.array_equal(after == 0, left == 0)

@@ -39,6 +39,7 @@ from dse.tflite.deployable import check_deployable
 from dse.tflite.interpreters import run_litert
 from dse.tflite.reader import read_tflite
 from dse.tflite.writer import for_device
+from dse.training.context import TrainingContext
 from dse.training.loop import train
 from dse.training.model import BUILDERS, build_model
 from tests.helpers.conversion import described, has_mean_of_single_pixels, has_sum_of_single_pixels, wide_candidates
@@ -214,7 +215,7 @@ def test_it_helps_where_conversion_hurts(sample_data: Data, tmp_path: Path) -> N
     keras.backend.clear_session()
     candidate = only_candidate(family_space("separable", "{activation: relu}"))
     model = build_model(candidate.network, seed=1)
-    train(model, sample_data.train, candidate.training.model_copy(update={"epochs": 16}), seed=1)
+    train(model, sample_data.train, candidate.training.model_copy(update={"epochs": 16}), TrainingContext(1))
     before = predict(model, sample_data.test)
     stretched(model, candidate, 64.0, 2)
     assert np.mean(predict(model, sample_data.test) == before) > 0.99  # still the same network
@@ -227,10 +228,9 @@ def test_it_helps_where_conversion_hurts(sample_data: Data, tmp_path: Path) -> N
         candidate,
         model,
         sample_data.train,
+        TrainingContext(1, on_epoch=lambda epoch, *_: epochs.append(epoch)),
         settings=QatSettings(epochs=12),
-        seed=1,
         calibration=calibration,
-        report=lambda epoch, *_: epochs.append(epoch),
     )
     content = to_int8_qat(candidate, tuned)
     tuned_accuracy = accuracy(content, sample_data.test)

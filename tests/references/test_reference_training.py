@@ -11,6 +11,7 @@ import pytest
 from dse.data.datasets import Data
 from dse.references.networks import load_reference
 from dse.space.space import list_references
+from dse.training.context import TrainingContext
 from dse.training.loop import to_float, train
 from dse.training.model import build_model
 
@@ -38,7 +39,7 @@ def test_it_learns(name: str, sample_data: Data) -> None:
     training = candidate.training.model_copy(update={"batch_size": batch, "epochs": epochs, "augment": "none"})
     keras.backend.clear_session()
     model = build_model(candidate.network, l2=training.l2, residual_gamma=training.residual_gamma)
-    train(model, images, training, seed=0)
+    train(model, images, training, TrainingContext(0))
     logits = model.predict(to_float(images.images), batch_size=64, verbose=0)
     loss = float(np.mean(keras.losses.sparse_categorical_crossentropy(images.labels, logits, from_logits=True)))
     print(f"{name}: loss {loss:.2f}")

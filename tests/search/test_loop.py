@@ -21,13 +21,15 @@ from dse.hardware.boards import load_board
 from dse.hardware.budget import Budgets
 from dse.screening.feasibility import find_nearest
 from dse.search import loop
+from dse.search.description import describe
 from dse.search.explorers.explorers import make_explorer
-from dse.search.loop import _description, search
+from dse.search.loop import search
 from dse.search.run_folder import load_summary, model_folder, read_run, run_boards
 from dse.search.study import database
 from dse.search.study.study import Study
 from dse.search.summary import on_board
-from dse.search.workers import inline, jobs
+from dse.search.workers import inline
+from dse.search.workers.events import TrialEnded
 from dse.space.space import Defaults, parse_space
 from dse.tasks import load_task
 from tests.helpers.images import make_folders
@@ -246,7 +248,7 @@ def test_any_error_of_a_trial_is_a_failed_trial(
 
     import dse.training.recipe
 
-    monkeypatch.setattr(dse.recipe, "train", broken)
+    monkeypatch.setattr(dse.training.recipe, "train", broken)
     summary = search(settings(tmp_path, trials=1), Watcher())
     assert summary.count("failed") == 1
     assert reason in next(r.reason for r in summary.records if r.outcome == "failed")
@@ -405,10 +407,10 @@ def test_a_search_ends_though_a_worker_is_still_awaited(tmp_path: Path, monkeypa
     monkeypatch.setattr(pool, "free", lambda self: 0 if self.seen else 1 - len(self.jobs))
     monkeypatch.setattr(pool, "seen", False, raising=False)
 
-    def seen_once(self, seconds: float) -> list[jobs.Event]:  # type: ignore[no-untyped-def]
+    def seen_once(self, seconds: float) -> list[TrialEnded]:  # type: ignore[no-untyped-def]
         assert self.jobs, "the search waits for nothing"
         self.seen = True
-        return [inline.perform(self.jobs.popleft(), self.setting, self.on_event)]
+        return [inline.perform(self.jobs.popleft(), self.settings, self.tell)]
 
     monkeypatch.setattr(pool, "wait", seen_once)
     assert search(settings(tmp_path, trials=1), Watcher()).count("complete") == 1
@@ -429,7 +431,7 @@ def test_a_run_of_an_earlier_version_can_go_on(tmp_path: Path) -> None:
         load_task("cifar10"),
         read_run(RUN)["settings"]["task"],
     )
-    asked = _description(dataclasses.replace(settings(tmp_path), task=task), load_data(task, "sample"), {})["settings"][
+    asked = describe(dataclasses.replace(settings(tmp_path), task=task), load_data(task, "sample"), {})["settings"][
         "task"
     ]
     assert set(asked) == set(written)

@@ -13,12 +13,12 @@ EARLY = """
 import ray  # before the search can set Ray's switch
 from dse.data.datasets import load_data
 from dse.errors import RunError
-from dse.search.workers.jobs import Setting
+from dse.search.workers.jobs import WorkerSettings
 from dse.search.workers.ray_pool import RayPool
 from dse.tasks import load_task
 
 try:
-    RayPool(Setting(load_data(load_task("cifar10"), "sample"), "float", 0), 1)
+    RayPool(WorkerSettings(load_data(load_task("cifar10"), "sample"), "float", 0), 1)
 except RunError as error:
     print(error)
 print("initialized:", ray.is_initialized())

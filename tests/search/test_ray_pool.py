@@ -21,9 +21,11 @@ from dse.errors import RunError
 from dse.search.loop import search
 from dse.search.run_folder import load_summary
 from dse.search.workers import ray_pool
-from dse.search.workers.jobs import Event, Job, Setting
-from dse.search.workers.ray_pool import MAX_ATTEMPTS, RayPool, _Seat, _Task
-from dse.search.workers.ray_worker import Hello
+from dse.search.workers.events import EpochEnded, Event, TrialDone, TrialEnded, TrialFailed, TrialRetried, WorkerNote
+from dse.search.workers.jobs import Job, WorkerSettings
+from dse.search.workers.ray_pool import MAX_ATTEMPTS, RayPool
+from dse.search.workers.ray_worker import WorkerReady
+from dse.search.workers.slots import SlotState, Task, WorkerSlot
 from dse.space.space import parse_space
 from tests.helpers.networks import only_candidate
 from tests.helpers.processes import command, standing, wait_for
@@ -45,8 +47,8 @@ training: {{epochs: {epochs}, batch_size: {batch_size}, augment: none}}
 
 
 @contextmanager
-def pool_of(setting: Setting, num_workers: int = 1) -> Iterator[RayPool]:
-    pool = RayPool(setting, num_workers)
+def pool_of(settings: WorkerSettings, num_workers: int = 1) -> Iterator[RayPool]:
+    pool = RayPool(settings, num_workers)
     try:
         yield pool
     finally:
@@ -63,20 +65,24 @@ def events_until(pool: RayPool, done: Callable[[list[Event]], object], seconds: 
     return events
 
 
-def ready(pool: RayPool) -> Hello:
+def ready(pool: RayPool) -> WorkerReady:
     """What the only worker of a pool says when it can take a trial."""
     events_until(pool, lambda _: pool.free())
-    hello = pool.seats[0].hello
-    assert hello
-    return hello
+    found = pool.slots[0].ready
+    assert found
+    return found
 
 
 def last_of(number: int) -> Callable[[list[Event]], object]:
-    return lambda events: [e for e in events if e.number == number and e.kind in ("done", "failed")]
+    return lambda events: [e for e in events if isinstance(e, TrialEnded) and e.number == number]
+
+
+def notes(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, WorkerNote)]
 
 
 def inside(pool: RayPool, question: Callable[[object], object]) -> object:
-    return pool.ray.get(pool.seats[0].actor.__ray_call__.remote(question))
+    return pool.ray.get(pool.slots[0].actor.__ray_call__.remote(question))
 
 
 @pytest.mark.ray
@@ -86,7 +92,7 @@ def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: D
     def look(worker):  # type: ignore[no-untyped-def]
         import sys
 
-        images = worker.setting.data.train.images
+        images = worker.settings.data.train.images
         address = images.__array_interface__["data"][0]
         with open("/proc/self/maps") as maps:  # noqa: PTH123
             spans = [line.split() for line in maps]
@@ -94,12 +100,12 @@ def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: D
             span[5] for span in spans if int(span[0].split("-")[0], 16) <= address < int(span[0].split("-")[1], 16)
         )
         loaded = [name for name in ("tensorflow", "dse.search.workers.trial", "ai_edge_litert") if name in sys.modules]
-        return address, images.flags.writeable, home, loaded, len(worker.setting.data.test)
+        return address, images.flags.writeable, home, loaded, len(worker.settings.data.test)
 
-    with pool_of(Setting(sample_data, "float", 0, threads=3)) as pool:
+    with pool_of(WorkerSettings(sample_data, "float", 0, threads=3)) as pool:
         assert pool.free() == 0  # a job that were given now would wait for the worker
         assert pool.startup() == ""
-        events_until(pool, lambda _: pool.seats[0].placed)
+        events_until(pool, lambda _: pool.slots[0].state is SlotState.IMPORTING)
         assert pool.free() == 0  # it has its place, and still imports TensorFlow
         hello = ready(pool)
         assert hello.threads == {"OMP": "3", "intra": "3", "inter": "3"}
@@ -111,7 +117,7 @@ def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: D
         assert loaded == ["tensorflow", "dse.search.workers.trial", "ai_edge_litert"]
         assert test_images == 0
         pool.submit(job(0, tmp_path))
-        assert events_until(pool, last_of(0))[-1].kind == "done"
+        assert isinstance(events_until(pool, last_of(0))[-1], TrialDone)
         assert inside(pool, look) == before
         said = re.fullmatch(
             r"workers: 1 started in (\d+\.\d) s each \(TensorFlow and the data once per worker\); "
@@ -125,42 +131,42 @@ def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: D
 
 @pytest.mark.ray
 def test_a_worker_over_its_memory_costs_only_its_trial(tmp_path: Path, sample_data: Data) -> None:
-    with pool_of(Setting(sample_data, "float", 0, worker_memory=round(1.2 * GIB))) as pool:
+    with pool_of(WorkerSettings(sample_data, "float", 0, worker_memory=round(1.2 * GIB))) as pool:
         hello = ready(pool)
-        assert hello.held < GIB  # TensorFlow alone is no reason
+        assert hello.memory < GIB  # TensorFlow alone is no reason
         pool.submit(job(0, tmp_path, channels=64, epochs=3, batch_size=1800))
         events = events_until(pool, last_of(0))
-        assert [event.kind for event in events] == ["failed"]  # at once: a second attempt would take as much
+        assert [type(event) for event in events] == [TrialFailed]  # at once: a second attempt would take as much
         assert re.fullmatch(
             r"out of memory: the worker used [\d.]+ GiB, limit 1\.2 GiB \(--worker-memory\)", events[0].reason
         )
         assert ready(pool).pid != hello.pid
         pool.submit(job(1, tmp_path))
-        assert events_until(pool, last_of(1))[-1].kind == "done"
+        assert isinstance(events_until(pool, last_of(1))[-1], TrialDone)
 
 
 @pytest.mark.ray
 def test_a_stuck_trial_is_ended_with_its_worker(tmp_path: Path, sample_data: Data) -> None:
     """Stopped, a process does nothing that it is asked to, as when a native call never returns."""
-    with pool_of(Setting(sample_data, "float", 0, trial_timeout=15)) as pool:
+    with pool_of(WorkerSettings(sample_data, "float", 0, trial_timeout=15)) as pool:
         first = ready(pool).pid
         pool.submit(job(0, tmp_path, epochs=1000))
         before = events_until(pool, lambda events: events)
         os.kill(first, signal.SIGSTOP)
         last = events_until(pool, last_of(0))[-1]
-        assert before[0].kind == "epoch"
-        assert last.kind == "failed"
+        assert isinstance(before[0], EpochEnded)
+        assert isinstance(last, TrialFailed)
         assert re.fullmatch(r"took longer than 15 s \(--trial-timeout\), \d+ of 1000 epochs done", last.reason)
         assert "), 0 of" not in last.reason
         wait_for(lambda: not psutil.pid_exists(first), 30)
         events_until(pool, lambda _: pool.free())
         pool.submit(job(1, tmp_path))
-        assert events_until(pool, last_of(1))[-1].kind == "done"
+        assert isinstance(events_until(pool, last_of(1))[-1], TrialDone)
 
 
 @pytest.mark.ray
 def test_a_slow_trial_ends_by_itself_and_its_worker_goes_on(tmp_path: Path, sample_data: Data) -> None:
-    with pool_of(Setting(sample_data, "float", 0, trial_timeout=5)) as pool:
+    with pool_of(WorkerSettings(sample_data, "float", 0, trial_timeout=5)) as pool:
         first = ready(pool).pid
         pool.submit(job(0, tmp_path, epochs=10_000))
         last = events_until(pool, last_of(0))[-1]
@@ -176,10 +182,10 @@ def test_a_worker_without_a_place_holds_up_nobody(
     """Of two workers that each want half of what memory is free, Ray has room for one: it keeps some for its objects."""
     monkeypatch.setattr(ray_pool, "PATIENCE", 10.0)
     half = psutil.virtual_memory().available // 2
-    with pool_of(Setting(sample_data, "float", 0, worker_memory=half), 2) as pool:
+    with pool_of(WorkerSettings(sample_data, "float", 0, worker_memory=half), 2) as pool:
         events = events_until(pool, lambda _: pool.free())
-        events += events_until(pool, lambda more: any("1 of 2" in event.reason for event in events + more))
-        note = next(event.reason for event in events if "1 of 2" in event.reason)
+        events += events_until(pool, lambda more: any("1 of 2" in text for text in notes(events + more)))
+        note = next(text for text in notes(events) if "1 of 2" in text)
         assert re.fullmatch(
             r"1 of 2 workers wait for a place: each needs \d+ CPU and [\d.]+ GiB of memory on one node, "
             r"and all nodes together have [\d.]+ CPU and [\d.]+ [GM]iB of memory free",
@@ -189,7 +195,7 @@ def test_a_worker_without_a_place_holds_up_nobody(
         for number in (0, 1):
             pool.submit(job(number, tmp_path))
             assert pool.free() == 0
-            assert events_until(pool, last_of(number))[-1].kind == "done"
+            assert isinstance(events_until(pool, last_of(number))[-1], TrialDone)
 
 
 @pytest.mark.ray
@@ -222,29 +228,28 @@ class FakeRay:
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> RayPool:
     monkeypatch.setattr(RayPool, "__init__", lambda self: None)
-    monkeypatch.setattr(RayPool, "_start", lambda self, seat: None)
+    monkeypatch.setattr(RayPool, "_start", lambda self, slot: None)
     made = RayPool()  # type: ignore[call-arg]
-    made.ray, made.again, made.seats = FakeRay(), ray_pool.deque(), []
+    made.ray, made.again, made.slots = FakeRay(), ray_pool.deque(), []
     return made
 
 
-def lose(pool: RayPool, task: _Task, node: str, error: Exception | None = None) -> Event:
+def lose(pool: RayPool, task: Task, node: str, error: Exception | None = None) -> Event:
     pool.again.clear()
-    return pool._lost(_Seat(hello=Hello(node, 1, {}, 0), task=task), task, error or RuntimeError())
+    return pool._lost(WorkerSlot(ready=WorkerReady(node, 1, {}, 0), task=task), task, error or RuntimeError())
 
 
 def test_a_trial_whose_workers_die_fails(pool: RayPool, tmp_path: Path) -> None:
-    task = _Task(job(7, tmp_path))
-    assert [lose(pool, task, "a").kind for _ in range(MAX_ATTEMPTS - 1)] == ["retried"] * (MAX_ATTEMPTS - 1)
+    task = Task(job(7, tmp_path))
+    assert [type(lose(pool, task, "a")) for _ in range(MAX_ATTEMPTS - 1)] == [TrialRetried] * (MAX_ATTEMPTS - 1)
     assert list(pool.again) == [task]
-    last = lose(pool, task, "b")
-    assert (last.kind, last.reason) == ("failed", "its worker died 3 times (RuntimeError)")
+    assert lose(pool, task, "b") == TrialFailed(7, "its worker died 3 times (RuntimeError)")
     assert not pool.again
 
 
 def test_nodes_that_leave_cost_no_attempt(pool: RayPool, tmp_path: Path) -> None:
     """Nor when it is known only later that it was the node."""
-    task = _Task(job(7, tmp_path))
+    task = Task(job(7, tmp_path))
     assert lose(pool, task, "b").reason == "its worker died (RuntimeError), attempt 2"
     pool.ray.alive = {"a"}
     for _ in range(5):
@@ -252,22 +257,22 @@ def test_nodes_that_leave_cost_no_attempt(pool: RayPool, tmp_path: Path) -> None
     assert lose(pool, task, "a").reason == "its worker died (RuntimeError), attempt 2"
 
 
-def test_a_limit_is_a_verdict_whatever_ended_the_worker(pool: RayPool, tmp_path: Path) -> None:
-    assert lose(pool, _Task(job(7, tmp_path), verdict="took too long"), "a").reason == "took too long"
-    assert "memory monitor" in lose(pool, _Task(job(8, tmp_path)), "a", MemoryError()).reason
+def test_a_limit_is_the_reason_whatever_ended_the_worker(pool: RayPool, tmp_path: Path) -> None:
+    assert lose(pool, Task(job(7, tmp_path), end_reason="took too long"), "a").reason == "took too long"
+    assert "memory monitor" in lose(pool, Task(job(8, tmp_path)), "a", MemoryError()).reason
     assert not pool.again
 
 
 def test_a_worker_that_cannot_start_is_asked_for_thrice(pool: RayPool) -> None:
-    pool.seats = [_Seat(), _Seat()]
+    pool.slots = [WorkerSlot(), WorkerSlot()]
     error = RuntimeError("the actor died\nModuleNotFoundError: No module named 'dse'\n")
-    notes = [pool._not_started(pool.seats[0], error).reason for _ in range(MAX_ATTEMPTS)]
+    notes = [pool._not_started(pool.slots[0], error).text for _ in range(MAX_ATTEMPTS)]
     assert notes[0] == "a worker could not start, and is asked for again: ModuleNotFoundError: No module named 'dse'"
     assert notes[-1] == "a worker could not start 3 times: going on with 1: ModuleNotFoundError: No module named 'dse'"
     for _ in range(MAX_ATTEMPTS - 1):
-        pool._not_started(pool.seats[0], error)
+        pool._not_started(pool.slots[0], error)
     with pytest.raises(RunError, match="no worker could start: ModuleNotFoundError: No module named 'dse'"):
-        pool._not_started(pool.seats[0], error)
+        pool._not_started(pool.slots[0], error)
 
 
 # -- clusters

@@ -30,7 +30,7 @@ class Killer(Watcher):
         if not self.killed:
             children = psutil.Process().children(recursive=True)
             self.addresses = listening(children)
-            worker = next(child for child in children if "_Worker.perform" in " ".join(child.cmdline()))
+            worker = next(child for child in children if "RayWorker.perform" in " ".join(child.cmdline()))
             self.killed = True
             worker.kill()
 
@@ -55,7 +55,7 @@ def test_a_killed_worker_costs_nothing_and_all_listen_on_loopback(
 
 def working(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE and "_Worker" in " ".join(process.cmdline())
+        return process.status() != psutil.STATUS_ZOMBIE and "RayWorker" in " ".join(process.cmdline())
     return False
 
 

@@ -14,6 +14,7 @@ from dse.data.images import Images, as_input, to_float
 from dse.errors import TrialError
 from dse.network.training import Training
 from dse.search.workers.trial import run_trial
+from dse.training.context import TrainingContext
 from dse.training.distillation import Teacher, distilled
 from dse.training.loop import train
 from dse.training.model import build_model
@@ -81,12 +82,14 @@ def test_a_student_learns_from_its_teacher_alone(sample_data: Data) -> None:
     settings = Training(epochs=3, batch_size=50, augment="none")
     keras.utils.set_random_seed(0)
     teacher_model = build_model(candidate.network, seed=1)
-    train(teacher_model, data, settings, seed=0)
+    train(teacher_model, data, settings, TrainingContext(0))
     source = WeightSource("t", weights_bytes(candidate, teacher_model), candidate.to_json())
     nonsense = Images(data.images, np.zeros(len(data), np.int64))
     taught = settings.model_copy(update={"teacher": "t", "teacher_weight": 1.0, "class_weight": "balanced"})
     student = build_model(candidate.network, seed=2)
-    history = train(student, nonsense, taught, seed=0, teacher=Teacher(source, 10), validation=nonsense.first(100))
+    history = train(
+        student, nonsense, taught, TrainingContext(0), teacher=Teacher(source, 10), validation=nonsense.first(100)
+    )
     found = student.predict(to_float(sample_data.test.images), verbose=0).argmax(1)
     wanted = teacher_model.predict(to_float(sample_data.test.images), verbose=0).argmax(1)
     assert np.mean(found == wanted) > 0.85
@@ -99,6 +102,8 @@ def test_a_trial_takes_its_teacher_from_the_run(sample_data: Data, tmp_path: Pat
     source = WeightSource("t", weights_bytes(candidate, build_model(candidate.network)), candidate.to_json())
     data = dataclasses.replace(sample_data, train=sample_data.train.first(200))
     taught = dataclasses.replace(candidate, training=settings)
-    result = run_trial(taught, data, accuracy="int8", seed=0, sources={"t": source}, checkpoint=tmp_path / "c")
+    result = run_trial(
+        taught, data, TrainingContext(0, sources={"t": source}, checkpoint=tmp_path / "c"), accuracy="int8"
+    )
     assert result.accuracy_int8 is not None
     assert len(result.history["accuracy"]) == 1

@@ -13,6 +13,7 @@ from dse.errors import TrialError
 from dse.network.candidate import Candidate
 from dse.network.training import Training
 from dse.search.workers.trial import run_trial
+from dse.training.context import TrainingContext
 from dse.training.loop import Batches, augment, class_weights, make_optimizer, train
 from dse.training.model import build_model
 from tests.helpers.networks import family_space, only_candidate
@@ -60,7 +61,7 @@ def test_same_seed_same_training(sample_data: Data) -> None:
 
     def losses(seed: int) -> list[float]:
         model = build_model(candidate.network, seed=seed)
-        return train(model, sample_data.train.first(200), SHORT, seed=seed)["loss"]
+        return train(model, sample_data.train.first(200), SHORT, TrainingContext(seed))["loss"]
 
     assert losses(1) == pytest.approx(losses(1), rel=1e-5)
     assert losses(1) != pytest.approx(losses(2), rel=1e-5)
@@ -71,7 +72,7 @@ def test_a_broken_loss_is_a_reason(sample_data: Data) -> None:
     wild = Training(epochs=3, batch_size=50, learning_rate=10.0, optimizer="sgd", schedule="constant", l2=1.0)
     model = build_model(candidate.network, l2=wild.l2)
     with pytest.raises(TrialError, match=r"the loss became (nan|inf) in epoch 1, batch \d+ \(learning rate 10\)"):
-        train(model, sample_data.train.first(1500), wild, seed=0)
+        train(model, sample_data.train.first(1500), wild, TrainingContext(0))
 
 
 def test_training_goes_on_from_its_checkpoint(
@@ -96,16 +97,21 @@ def test_training_goes_on_from_its_checkpoint(
 
     model = build_model(candidate.network, seed=1)
     with pytest.raises(Killed):
-        train(model, data, settings, seed=1, checkpoint=tmp_path / "c", report=stop_in_the_third)
+        train(model, data, settings, TrainingContext(1, checkpoint=tmp_path / "c", on_epoch=stop_in_the_third))
     again: list[int] = []
     fresh = build_model(candidate.network, seed=9)
-    train(fresh, data, settings, seed=1, checkpoint=tmp_path / "c", report=lambda epoch, *_: again.append(epoch))
+    train(
+        fresh,
+        data,
+        settings,
+        TrainingContext(1, checkpoint=tmp_path / "c", on_epoch=lambda epoch, *_: again.append(epoch)),
+    )
     assert seen == [1, 2, 3]
     assert again == [3, 4]
     assert started == [0, 0, 1, 2, 0, 2, 3]  # when made, then epoch by epoch: the order of each is its own
 
     straight = build_model(candidate.network, seed=1)
-    train(straight, data, settings, seed=1)
+    train(straight, data, settings, TrainingContext(1))
     for one, other in zip(straight.get_weights(), fresh.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-3)
 
@@ -113,27 +119,25 @@ def test_training_goes_on_from_its_checkpoint(
 def test_a_torn_checkpoint_begins_anew(sample_data: Data, tmp_path: Path) -> None:
     """Cut off while it was written: the weights, or the note of the epoch."""
     candidate = quick_candidate()
-    whole = run_trial(candidate, sample_data, accuracy="float", seed=0, checkpoint=tmp_path / "c")
+    whole = run_trial(candidate, sample_data, TrainingContext(0, checkpoint=tmp_path / "c"), accuracy="float")
     files = [path for path in (tmp_path / "c").iterdir() if path.is_file()]
     assert len(files) >= 2
     for file in files:
         content = file.read_bytes()
         file.write_bytes(content[: len(content) // 2])
-        again = run_trial(candidate, sample_data, accuracy="float", seed=0, checkpoint=tmp_path / "c")
+        again = run_trial(candidate, sample_data, TrainingContext(0, checkpoint=tmp_path / "c"), accuracy="float")
         assert again.accuracy_float == pytest.approx(whole.accuracy_float, abs=0.02)
 
 
 def test_a_kill_after_the_last_epoch_costs_no_epoch(sample_data: Data, tmp_path: Path) -> None:
     candidate = quick_candidate()
-    whole = run_trial(candidate, sample_data, accuracy="float", seed=0, checkpoint=tmp_path / "c")
+    whole = run_trial(candidate, sample_data, TrainingContext(0, checkpoint=tmp_path / "c"), accuracy="float")
     epochs: list[int] = []
     again = run_trial(
         candidate,
         sample_data,
+        TrainingContext(0, checkpoint=tmp_path / "c", on_epoch=lambda e, *_: epochs.append(e)),
         accuracy="float",
-        seed=0,
-        checkpoint=tmp_path / "c",
-        report=lambda e, *_: epochs.append(e),
     )
     assert epochs == []
     assert again.accuracy_float == whole.accuracy_float
@@ -154,7 +158,7 @@ def test_every_optimizer_and_schedule_runs(optimizer: str, sample_data: Data) ->
         label_smoothing=0.1,
         augment="flip",
     )
-    assert np.isfinite(train(model, sample_data.train.first(100), settings, seed=0)["loss"]).all()
+    assert np.isfinite(train(model, sample_data.train.first(100), settings, TrainingContext(0))["loss"]).all()
 
 
 def test_pipeline_scores_float_and_int8(sample_data: Data) -> None:
@@ -163,14 +167,16 @@ def test_pipeline_scores_float_and_int8(sample_data: Data) -> None:
         candidate.input_shape, 10, candidate.blocks, candidate.head, Training(epochs=2, batch_size=50)
     )
     epochs: list[int] = []
-    result = run_trial(candidate, sample_data, accuracy="int8", seed=0, report=lambda epoch, *_: epochs.append(epoch))
+    result = run_trial(
+        candidate, sample_data, TrainingContext(0, on_epoch=lambda epoch, *_: epochs.append(epoch)), accuracy="int8"
+    )
     assert epochs == [1, 2]
     assert len(result.history["val_accuracy"]) == 2
     assert result.accuracy_float == pytest.approx(result.history["val_accuracy"][-1], abs=1e-6)
     assert result.accuracy_int8 is not None
     assert abs(result.accuracy_int8 - result.accuracy_float) < 0.2
     assert result.weights[:4] == b"\x89HDF"
-    assert run_trial(candidate, sample_data, accuracy="float", seed=0).accuracy_int8 is None
+    assert run_trial(candidate, sample_data, TrainingContext(0), accuracy="float").accuracy_int8 is None
 
 
 def test_rare_classes_weigh_more(sample_data: Data) -> None:
@@ -182,7 +188,7 @@ def test_rare_classes_weigh_more(sample_data: Data) -> None:
     _, labels, weights = Batches(odd, Training(class_weight="balanced", batch_size=50), seed=1)[0]
     assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum())
     model = build_model(only_candidate(family_space("conv")).network)
-    history = train(model, odd, Training(epochs=1, class_weight="balanced"), seed=0)
+    history = train(model, odd, Training(epochs=1, class_weight="balanced"), TrainingContext(0))
     assert np.isfinite(history["loss"][0])
 
 

@@ -22,6 +22,7 @@ from dse.references.networks import load_reference
 from dse.search.workers.trial import run_trial
 from dse.space.single import space_of
 from dse.space.space import Defaults, load_space, parse_space
+from dse.training.context import TrainingContext
 from dse.training.model import build_model
 from dse.training.recipe import HEAD_DONE, HEAD_WEIGHTS, train_candidate
 from dse.training.sources import CANDIDATE, WEIGHTS, WeightSource, read_source, read_sources
@@ -158,7 +159,7 @@ def test_the_head_is_trained_first_and_then_all_but_batch_norm(sample_data: Data
     train, validation = two_classes(sample_data, 100)
     told: list[int] = []
     model, history = train_candidate(
-        candidate, train, validation, seed=0, sources=sources, report=lambda epoch, *_: told.append(epoch)
+        candidate, train, validation, TrainingContext(0, sources=sources, on_epoch=lambda epoch, *_: told.append(epoch))
     )
     assert told == [1, 2, 3]
     assert len(history["val_accuracy"]) == 3
@@ -167,7 +168,7 @@ def test_the_head_is_trained_first_and_then_all_but_batch_norm(sample_data: Data
     assert not same_weights(model, source, ["b1_bneck_project"])
     head_only = candidate.training.model_copy(update={"fine_tuning_rate": 1e-12})
     frozen, _ = train_candidate(
-        dataclasses.replace(candidate, training=head_only), train, validation, seed=0, sources=sources
+        dataclasses.replace(candidate, training=head_only), train, validation, TrainingContext(0, sources=sources)
     )
     kernels = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
     assert all(
@@ -212,10 +213,7 @@ def test_a_kill_in_the_head_costs_no_epoch_of_what_follows(sample_data: Data, tm
                 candidate,
                 train,
                 validation,
-                seed=0,
-                sources=sources,
-                checkpoint=tmp_path / folder,
-                report=report,
+                TrainingContext(0, sources=sources, checkpoint=tmp_path / folder, on_epoch=report),
             )
         except KeyboardInterrupt:
             return told, []
@@ -247,7 +245,7 @@ def test_a_network_that_is_all_there_goes_on_as_a_whole(sample_data: Data) -> No
     candidate = dataclasses.replace(old, training=settings)
     sources = {"big": WeightSource("big", weights_bytes(old, source), old.to_json())}
     model, history = train_candidate(
-        candidate, sample_data.train.first(100), sample_data.validation, seed=0, sources=sources
+        candidate, sample_data.train.first(100), sample_data.validation, TrainingContext(0, sources=sources)
     )
     assert len(history["loss"]) == 1
     norms = [layer.name for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
@@ -261,7 +259,7 @@ def test_a_trial_without_fitting_weights_has_failed(sample_data: Data) -> None:
     sources = {"big": WeightSource("big", weights_bytes(other, build_model(other.network)), other.to_json())}
     data = dataclasses.replace(sample_data, train=sample_data.train.first(50))
     with pytest.raises(TrialError, match="big: none of its weights fit: its first layer is b0_conv_conv"):
-        run_trial(candidate, data, accuracy="float", seed=0, sources=sources)
+        run_trial(candidate, data, TrainingContext(0, sources=sources), accuracy="float")
 
 
 def test_sources_of_a_space_and_settings_without_effect() -> None:

@@ -201,7 +201,7 @@ def test_killing_a_worker_the_manager_and_the_driver_loses_nothing(tmp_path: Pat
     arguments += ["--ui", "nni", "--ui-port", str(port)]
     with started(arguments, output) as driver:
         wait_while(driver, lambda: [job for job in jobs(port).values() if job["status"] == "RUNNING"], output)
-        wait_while(driver, lambda: child(driver, "_Worker.perform"), output).kill()
+        wait_while(driver, lambda: child(driver, "RayWorker.perform"), output).kill()
         wait_while(driver, lambda: "its worker died" in output.read_text(), output)
         manager = wait_while(driver, lambda: child(driver, "nni_node"), output)
         server = child(driver, "dse.ui.nni.server")
@@ -272,15 +272,16 @@ def test_infeasible_failed_and_repeated_trials_are_shown_as_such(
 ) -> None:
     from dse.hardware.budget import Budgets
     from dse.search.workers import inline
-    from dse.search.workers.jobs import Event, Job
+    from dse.search.workers.events import TrialEnded, TrialFailed
+    from dse.search.workers.jobs import Job
 
     port = free_port()
     done: list[Job] = []
     perform = inline.perform
 
-    def second_fails(job: Job, *rest: Any) -> Event:
+    def second_fails(job: Job, *rest: Any) -> TrialEnded:
         done.append(job)
-        return Event("failed", job.number, reason="no luck") if len(done) == 2 else perform(job, *rest)
+        return TrialFailed(job.number, "no luck") if len(done) == 2 else perform(job, *rest)
 
     monkeypatch.setattr(inline, "perform", second_fails)
     monkeypatch.setattr("dse.search.loop.UNPRODUCTIVE", 30)

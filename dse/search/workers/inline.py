@@ -5,64 +5,54 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from dse._util.quiet import quiet_tensorflow
-from dse.errors import DseError, RunError, TrialError
-from dse.network.candidate import Candidate
-
-if TYPE_CHECKING:
-    pass
-from dse.search.workers.jobs import Event, Job, Setting, too_long
+from dse.errors import DseError, RunError
+from dse.search.workers.events import EpochEnded, Event, TrialDone, TrialEnded, TrialFailed, TrialNote
+from dse.search.workers.jobs import Job, WorkerSettings
+from dse.training.context import Deadline, TrainingContext
 
 
-def perform(job: Job, setting: Setting, report: Any) -> Event:
-    """Runs a job to its last event. A trial's own failure is an event; nothing is raised but interrupts.
+def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object]) -> TrialEnded:
+    """Run a job; how it ended. A trial's own failure is an event: nothing is raised but interrupts.
 
-    A trial that is over its time ends after a batch. What comes after the training is not looked at here.
+    `tell` is called with what happens before. A trial that is over its time ends after a batch; what comes after the
+    training is not limited here.
     """
     from dse.search.workers.trial import run_trial
 
-    limit, began = setting.trial_timeout, time.monotonic()
-
-    def seconds() -> float:
-        return time.monotonic() - began
-
-    def in_time(epochs_done: int) -> None:
-        if limit is not None and seconds() > limit:
-            raise TrialError(too_long(limit, epochs_done, job))
-
+    began, limit = time.monotonic(), settings.trial_timeout
     try:
-        result = run_trial(
-            Candidate.from_json(job.candidate_json),
-            setting.data,
-            accuracy=setting.accuracy,
-            seed=setting.seed,
-            sources=setting.sources,
-            checkpoint=job.checkpoint,
-            report=lambda *epoch: report(Event("epoch", job.number, *epoch)),
-            check=in_time,
-            say=lambda text: report(Event("said", job.number, reason=text)),
+        candidate = job.candidate
+        context = TrainingContext(
+            settings.seed,
+            settings.sources,
+            job.checkpoint,
+            on_epoch=lambda *epoch: tell(EpochEnded(job.number, *epoch)),
+            on_note=lambda text: tell(TrialNote(job.number, text)),
+            deadline=None if limit is None else Deadline(limit, candidate.training.all_epochs, began),
         )
-        return Event("done", job.number, result=result, seconds=seconds())
+        result = run_trial(candidate, settings.data, context, accuracy=settings.accuracy)
+        return TrialDone(job.number, result, time.monotonic() - began)
     except DseError as error:
-        return Event("failed", job.number, reason=str(error), seconds=seconds())
+        reason = str(error)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {str(error)[:500]} ({Path(where.filename).name}:{where.lineno})"
-        return Event("failed", job.number, reason=reason, seconds=seconds())
+    return TrialFailed(job.number, reason, time.monotonic() - began)
 
 
 class InlinePool:
-    """One job at a time, in this process. `on_event` hears of epochs as they end."""
+    """One job at a time, in this process. `tell` is called with epochs as they end."""
 
-    def __init__(self, setting: Setting, on_event: Any) -> None:
-        if setting.worker_memory is not None:
+    def __init__(self, settings: WorkerSettings, tell: Callable[[Event], object]) -> None:
+        if settings.worker_memory is not None:
             raise RunError("--worker-memory needs a worker that can be ended: --workers 1 or more")
-        self.setting, self.on_event = setting, on_event
+        self.settings, self.tell = settings, tell
         self.jobs: deque[Job] = deque()
-        quiet_tensorflow(setting.threads)
+        quiet_tensorflow(settings.threads)
 
     def free(self) -> int:
         return 1 - len(self.jobs)
@@ -70,8 +60,8 @@ class InlinePool:
     def submit(self, job: Job) -> None:
         self.jobs.append(job)
 
-    def wait(self, seconds: float) -> list[Event]:
-        return [perform(self.jobs.popleft(), self.setting, self.on_event)] if self.jobs else []
+    def wait(self, seconds: float) -> Sequence[Event]:
+        return [perform(self.jobs.popleft(), self.settings, self.tell)] if self.jobs else []
 
     def startup(self) -> str:
         return ""

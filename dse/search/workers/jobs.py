@@ -1,22 +1,19 @@
-"""Who runs the trials of a search: what a pool of workers is, how one runs a trial, and `InlinePool` in this process.
-
-A pool takes jobs and gives events. `ray_pool.py` has the pool of many workers.
-"""
+"""What a pool of workers is: it takes jobs and tells events. `inline.py` and `ray_pool.py` have one each."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from dse._util.units import duration_text
 from dse.errors import RunError
 from dse.network.candidate import Candidate
+from dse.search.workers.events import Event
 from dse.training.sources import WeightSource
 
 if TYPE_CHECKING:
     from dse.data.datasets import Data
-    from dse.search.record import TrialResult
 
 
 @dataclass(frozen=True)
@@ -27,23 +24,14 @@ class Job:
     candidate_json: str
     checkpoint: Path
 
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a trial; a note is about the workers, and has no trial."""
-
-    kind: Literal["epoch", "said", "done", "failed", "retried", "note"]
-    number: int
-    epoch: int = 0
-    epochs: int = 0  # as many as are to come, as far as is known, together with those that were
-    metrics: dict[str, float] = field(default_factory=dict)
-    result: TrialResult | None = None
-    reason: str = ""
-    seconds: float = 0.0  # in the trial's own code, of its last event
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate to train."""
+        return Candidate.from_json(self.candidate_json)
 
 
 @dataclass(frozen=True)
-class Setting:
+class WorkerSettings:
     """What all jobs of a run share. The limits end trials and leave what they compute alone."""
 
     data: Data
@@ -67,10 +55,10 @@ class Pool(Protocol):
         ...
 
     def submit(self, job: Job) -> None:
-        """Starts a job."""
+        """Start a job."""
         ...
 
-    def wait(self, seconds: float) -> list[Event]:
+    def wait(self, seconds: float) -> Sequence[Event]:
         """What has happened; returns after `seconds` at the latest, sooner when a job ends."""
         ...
 
@@ -79,11 +67,5 @@ class Pool(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends all workers at once."""
+        """End all workers at once."""
         ...
-
-
-def too_long(limit: float, epochs_done: int, job: Job) -> str:
-    """The reason of a trial that was ended for its time."""
-    epochs = Candidate.from_json(job.candidate_json).training.all_epochs
-    return f"took longer than {duration_text(limit)} (--trial-timeout), {epochs_done} of {epochs} epochs done"

@@ -1,8 +1,8 @@
 """`RayPool`: trials in long-lived Ray actors, on this machine or on a cluster.
 
-Every worker has a seat. A seat is free when its worker is ready and has no trial: none is given to a worker that still
-waits for a place on the cluster or imports TensorFlow. When a worker is lost the next one is asked for at once, and its
-trial goes, from its checkpoint where the disk is shared, to whichever worker is free first.
+Every worker has a slot, whose states are those of `SlotState`. A trial is given to an idle worker only: not to one that
+still waits for a place on the cluster or imports TensorFlow. When a worker is lost the next one is asked for at once,
+and its trial goes, from its checkpoint where the disk is shared, to whichever worker is idle first.
 
 What a loss costs depends on whose it was. A worker that died by itself costs its trial one of `MAX_ATTEMPTS`, since the
 trial may be the reason. A node that left the cluster costs none, however often. A trial that broke a limit has failed.
@@ -18,7 +18,7 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -26,89 +26,66 @@ from dse._util.loopback import is_loopback
 from dse._util.units import bytes_text
 from dse.errors import RunError
 from dse.search.workers._ray_internals import keep_quiet
-from dse.search.workers.jobs import Event, Job, Setting, too_long
-from dse.search.workers.ray_worker import Done, Hello, Mailbox, _Worker
+from dse.search.workers.events import EpochEnded, Event, TrialFailed, TrialNote, TrialRetried, WorkerNote
+from dse.search.workers.jobs import Job, WorkerSettings
+from dse.search.workers.ray_worker import EventQueue, JobEnded, RayWorker, WorkerPlaced, WorkerReady
+from dse.search.workers.slots import SlotState, Task, WorkerSlot
+from dse.training.context import out_of_time
 
 MAX_ATTEMPTS = 3  # for a trial whose workers die, and for a worker that cannot start
 GRACE = 5.0  # seconds after its time in which a trial may end by itself, before its worker is ended
-PATIENCE = 30.0  # seconds until a worker that has not started is talked about
-MAIL_TIMEOUT = 45.0  # seconds
+PATIENCE = 30.0  # seconds until it is told that a worker has no place yet
+QUEUE_TIMEOUT = 45.0  # seconds
 LOOPBACK_SWITCH = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 LOST_AFTER = 20.0  # seconds without an answer of Ray's head; at 60 Ray itself would abort the process
-
-
-@dataclass
-class _Task:
-    """A job and what became of it so far."""
-
-    job: Job
-    lost_on: list[str] = field(default_factory=list)  # the nodes of the workers that it lost
-    began: float = 0.0
-    arrived: float = 0.0  # when its result came, which may be long before it is looked at
-    epoch: int = 0
-    verdict: str = ""  # why its worker is being ended
-
-
-@dataclass
-class _Seat:
-    """A worker, or the wait for one."""
-
-    actor: Any = None
-    reference: Any = None  # of what is waited for: its hello, or the result of its task; None when it is free
-    asked: float = 0.0
-    number: int = 0  # of the request for it
-    placed: bool = False  # it runs somewhere, and may still be importing
-    hello: Hello | None = None  # None until it is ready
-    task: _Task | None = None
-    failures: int = 0  # to start, in a row
 
 
 class RayPool:
     """One Ray actor per worker, on a local Ray or on the cluster at `address`."""
 
-    def __init__(self, setting: Setting, num_workers: int, address: str | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, num_workers: int, address: str | None = None) -> None:
         _set_switches(address)
         import ray  # reads the switches
 
         self.ray = ray
         cores = len(os.sched_getaffinity(0))
         # On a cluster this machine's cores say nothing; a worker asks for its threads as Ray's CPUs, by default one.
-        self.threads = setting.threads or (1 if address else max(1, cores // num_workers))
+        self.threads = settings.threads or (1 if address else max(1, cores // num_workers))
         self._connect(address, max(num_workers * self.threads, cores))
         keep_quiet()
         context = ray.get_runtime_context()
         self.head = None if address and address.startswith("ray://") else context.gcs_address
         self.home = context.get_node_id() if self.head else None
         self.heard = time.monotonic()
-        self.memory = setting.worker_memory
-        self.timeout = setting.trial_timeout
+        self.memory = settings.worker_memory
+        self.timeout = settings.trial_timeout
         if self.memory and not address and self.memory > (has := int(ray.cluster_resources().get("memory", 0))):
             ray.shutdown()
             raise RunError(
                 f"--worker-memory {bytes_text(self.memory)} is too much: Ray has {bytes_text(has)} for all workers here"
             )
         # Workers never need the test images.
-        data = replace(setting.data, test=setting.data.test.first(0))
-        self.setting = ray.put(replace(setting, data=data, threads=self.threads))
+        data = replace(settings.data, test=settings.data.test.first(0))
+        self.settings = ray.put(replace(settings, data=data, threads=self.threads))
         # Beside the driver, so that no other node takes it away.
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(context.get_node_id(), soft=False)
-        self.mailbox = ray.remote(num_cpus=0, scheduling_strategy=here)(Mailbox).remote()
-        self.again: deque[_Task] = deque()  # lost their worker
+        self.queue = ray.remote(num_cpus=0, scheduling_strategy=here)(EventQueue).remote()
+        self.again: deque[Task] = deque()  # lost their worker
         self.starts: list[float] = []  # seconds
         self.startups: list[float] = []  # seconds, of trials
         self.requests = itertools.count()
         self.waiting = 0  # workers that were said to wait
-        self.seats = [_Seat() for _ in range(num_workers)]
-        for seat in self.seats:
-            self._start(seat)
+        self.slots = [WorkerSlot() for _ in range(num_workers)]
+        for slot in self.slots:
+            self._start(slot)
 
     def _connect(self, address: str | None, num_cpus: int) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         try:
             if address:
-                _knock(address)
+                _probe(address)
                 self.ray.init(address=address, **quiet)
             else:
                 # "local": whatever cluster this machine may be part of
@@ -131,35 +108,37 @@ class RayPool:
 
     # -- workers
 
-    def _start(self, seat: _Seat) -> None:
-        """Asks for a worker. Ray itself must not start one anew, but finds out for us whether one that cannot be
+    def _start(self, slot: WorkerSlot) -> None:
+        """Ask for a worker. Ray itself must not start one anew, but finds out for us whether one that cannot be
         reached is dead: a call is only given up when it is."""
         options: dict[str, Any] = {"num_cpus": self.threads, "max_restarts": 0, "max_task_retries": -1}
         if self.memory:
             options["memory"] = self.memory
-        seat.number, seat.placed = next(self.requests), False
-        actor = self.ray.remote(**options)(_Worker).remote(self.setting, self.mailbox, _node, seat.number)
-        seat.actor, seat.reference, seat.asked = actor, actor.ready.remote(), time.monotonic()
-        seat.hello = seat.task = None
+        request = next(self.requests)
+        actor = self.ray.remote(**options)(RayWorker).remote(self.settings, self.queue, _node, request)
+        slot.ask(actor, actor.ready.remote(), request)
 
-    def _end(self, seat: _Seat) -> None:
-        """Ends a worker whatever it does; Ray gives a stuck one some seconds, which are spared where we may."""
-        self.ray.kill(seat.actor)
-        if seat.hello and seat.hello.node == self.home:
+    def _end(self, slot: WorkerSlot) -> None:
+        """End a worker whatever it does; Ray gives a stuck one some seconds, which are spared where we may."""
+        self.ray.kill(slot.actor)
+        if slot.ready and slot.ready.node == self.home:
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(seat.hello.pid, signal.SIGKILL)
+                os.kill(slot.ready.pid, signal.SIGKILL)
+
+    def _idle(self) -> list[WorkerSlot]:
+        return [slot for slot in self.slots if slot.state is SlotState.IDLE]
 
     def free(self) -> int:
-        return max(0, sum(seat.reference is None for seat in self.seats) - len(self.again))
+        return max(0, len(self._idle()) - len(self.again))
 
     def submit(self, job: Job) -> None:
-        self._give(_Task(job))
+        self._give(Task(job))
 
-    def _give(self, task: _Task) -> None:
-        seat = next(seat for seat in self.seats if seat.reference is None)
-        task.began, task.arrived = time.monotonic(), 0.0
-        seat.task, seat.reference = task, seat.actor.perform.remote(task.job)
-        seat.reference.future().add_done_callback(lambda _: setattr(task, "arrived", time.monotonic()))
+    def _give(self, task: Task) -> None:
+        slot = self._idle()[0]
+        pending = slot.actor.perform.remote(task.job)
+        slot.give(task, pending)
+        pending.future().add_done_callback(lambda _: setattr(task, "arrived", time.monotonic()))
 
     # -- what happens
 
@@ -170,123 +149,130 @@ class RayPool:
             raise RunError(f"Ray was lost ({type(error).__name__}); the same command goes on") from None
 
     def _wait(self, seconds: float) -> list[Event]:
-        waited = {seat.reference: seat for seat in self.seats if seat.reference is not None}
-        ready, _ = self.ray.wait(list(waited), timeout=seconds)
-        self._listen()
-        events = self._mail()
-        for reference in ready:
-            seat = waited[reference]
+        waited = {slot.pending: slot for slot in self.slots if slot.pending is not None}
+        arrived, _ = self.ray.wait(list(waited), timeout=seconds)
+        self._probe_head()
+        events = self._take_events()
+        for pending in arrived:
+            slot = waited[pending]
             try:
-                if seat.task is None:
-                    self._started(seat, self.ray.get(reference))
+                if slot.task is None:
+                    self._started(slot, self.ray.get(pending))
                 else:
-                    events.append(self._done(seat, seat.task, self.ray.get(reference)))
+                    events.append(self._done(slot, slot.task, self.ray.get(pending)))
             except self.ray.exceptions.RayError as error:
-                events.append(self._lost(seat, seat.task, error) if seat.task else self._not_started(seat, error))
+                events.append(self._lost(slot, slot.task, error) if slot.task else self._not_started(slot, error))
         self._end_late()
-        while self.again and any(seat.reference is None for seat in self.seats):
+        while self.again and self._idle():
             self._give(self.again.popleft())
-        return events + self._talk()
+        return events + self._notes_of_waiting()
 
-    def _mail(self) -> list[Event]:
-        mail: list[Event] = self.ray.get(self.mailbox.take.remote(), timeout=MAIL_TIMEOUT)
-        tasks = {seat.task.job.number: seat.task for seat in self.seats if seat.task}
-        for event in mail:
-            if event.kind == "note":
-                for seat in self.seats:
-                    seat.placed |= seat.number == event.number
-            elif task := tasks.get(event.number):
-                if event.kind == "epoch":
-                    task.epoch = event.epoch
-                elif event.kind != "said":  # the last word of a worker that ends itself: told when it has ended
-                    task.verdict = event.reason
-        return [event for event in mail if event.kind in ("epoch", "said")]
+    def _take_events(self) -> list[Event]:
+        """What workers have told since the last look, but how their trials ended: that comes with the result."""
+        told: list[Event | WorkerPlaced] = self.ray.get(self.queue.take.remote(), timeout=QUEUE_TIMEOUT)
+        slots = {slot.task.job.number: slot for slot in self.slots if slot.task}
+        events: list[Event] = []
+        for event in told:
+            match event:
+                case WorkerPlaced(request):
+                    for slot in self.slots:
+                        slot.placed(request)
+                case EpochEnded(number, epoch):
+                    if number in slots:
+                        slots[number].last_epoch(epoch)
+                    events.append(event)
+                case TrialNote():
+                    events.append(event)
+                case TrialFailed(number, reason):  # the last word of a worker that ends itself: told when it has ended
+                    if number in slots:
+                        slots[number].ending(reason)
+        return events
 
-    def _started(self, seat: _Seat, hello: Hello) -> None:
-        seat.hello, seat.reference, seat.failures = hello, None, 0
-        self.starts.append(time.monotonic() - seat.asked)
-        if self.memory and hello.held >= self.memory:
+    def _started(self, slot: WorkerSlot, ready: WorkerReady) -> None:
+        slot.started(ready)
+        self.starts.append(time.monotonic() - slot.asked)
+        if self.memory and ready.memory >= self.memory:
             raise RunError(
-                f"a worker takes {bytes_text(hello.held)} before any trial: "
+                f"a worker takes {bytes_text(ready.memory)} before any trial: "
                 f"--worker-memory {bytes_text(self.memory)} is too little"
             )
 
-    def _not_started(self, seat: _Seat, error: Exception) -> Event:
-        seat.failures += 1
+    def _not_started(self, slot: WorkerSlot, error: Exception) -> WorkerNote:
+        slot.failures += 1
         reason = str(error).strip().splitlines()[-1].strip()
-        if seat.failures < MAX_ATTEMPTS:
-            self._start(seat)
-            return _note(f"a worker could not start, and is asked for again: {reason}")
-        self.seats.remove(seat)
-        if not self.seats:
+        if slot.failures < MAX_ATTEMPTS:
+            self._start(slot)
+            return WorkerNote(f"a worker could not start, and is asked for again: {reason}")
+        self.slots.remove(slot)
+        if not self.slots:
             raise RunError(f"no worker could start: {reason}")
-        left = len(self.seats)
-        return Event(
-            "note", -1, reason=f"a worker could not start {MAX_ATTEMPTS} times: going on with {left}: {reason}"
-        )
+        left = len(self.slots)
+        return WorkerNote(f"a worker could not start {MAX_ATTEMPTS} times: going on with {left}: {reason}")
 
-    def _done(self, seat: _Seat, task: _Task, done: Done) -> Event:
-        self.startups.append(max(0.0, (task.arrived or time.monotonic()) - task.began - done.event.seconds))
-        seat.reference = seat.task = None
+    def _done(self, slot: WorkerSlot, task: Task, ended: JobEnded) -> Event:
+        self.startups.append(max(0.0, (task.arrived or time.monotonic()) - task.began - ended.event.seconds))
+        slot.done()
         # What a worker keeps of its trials must not be the death of a later one.
-        if self.memory and seat.hello and done.held > (seat.hello.held + self.memory) / 2:
-            self._end(seat)
-            self._start(seat)
-        return done.event
+        if self.memory and slot.ready and ended.memory > (slot.ready.memory + self.memory) / 2:
+            self._end(slot)
+            self._start(slot)
+        return ended.event
 
-    def _lost(self, seat: _Seat, task: _Task, error: Exception) -> Event:
-        number, node = task.job.number, seat.hello.node if seat.hello else ""
-        self.ray.kill(seat.actor)
-        self._start(seat)
-        if task.verdict:
-            return Event("failed", number, reason=task.verdict)
+    def _lost(self, slot: WorkerSlot, task: Task, error: Exception) -> Event:
+        number, node = task.job.number, slot.ready.node if slot.ready else ""
+        self.ray.kill(slot.actor)
+        self._start(slot)
+        if task.end_reason:
+            return TrialFailed(number, task.end_reason)
         if isinstance(error, self.ray.exceptions.OutOfMemoryError):
-            return Event("failed", number, reason="out of memory: the worker was ended by Ray's memory monitor")
+            return TrialFailed(number, "out of memory: the worker was ended by Ray's memory monitor")
         task.lost_on.append(node)
         # Asked each time for all of them: a node that shuts down may end its workers before it is known to be gone.
         alive = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
         deaths = sum(node in alive for node in task.lost_on)
         if deaths >= MAX_ATTEMPTS:
-            return Event("failed", number, reason=f"its worker died {deaths} times ({type(error).__name__})")
+            return TrialFailed(number, f"its worker died {deaths} times ({type(error).__name__})")
         self.again.append(task)
         if node not in alive:
-            return Event("retried", number, reason="the node of its worker left the cluster; it is tried again")
-        return Event("retried", number, reason=f"its worker died ({type(error).__name__}), attempt {deaths + 1}")
+            return TrialRetried(number, "the node of its worker left the cluster; it is tried again")
+        return TrialRetried(number, f"its worker died ({type(error).__name__}), attempt {deaths + 1}")
 
     def _end_late(self) -> None:
-        """Ends the workers of trials that are over their time and did not end by themselves, as when one is stuck."""
-        for seat in self.seats:
-            task = seat.task
-            if self.timeout and task and not task.verdict and time.monotonic() - task.began > self.timeout + GRACE:
-                task.verdict = too_long(self.timeout, task.epoch, task.job)
-                self._end(seat)
+        """End the workers of trials that are over their time and did not end by themselves, as when one is stuck."""
+        for slot in self.slots:
+            task = slot.task
+            if not (self.timeout and task and slot.state is SlotState.TRAINING):
+                continue
+            if time.monotonic() - task.began > self.timeout + GRACE:
+                slot.ending(out_of_time(self.timeout, task.epoch, task.job.candidate.training.all_epochs))
+                self._end(slot)
 
-    def _talk(self) -> list[Event]:
+    def _notes_of_waiting(self) -> list[Event]:
         """A note when workers wait long for their place, and when they wait no more."""
         now = time.monotonic()
-        waiting = sum(not seat.placed and now - seat.asked > PATIENCE for seat in self.seats)
+        waiting = sum(slot.state is SlotState.WAITING and now - slot.asked > PATIENCE for slot in self.slots)
         if waiting == self.waiting:
             return []
         self.waiting = waiting
         if not waiting:
-            return [_note(f"all {len(self.seats)} workers have their place now")]
+            return [WorkerNote(f"all {len(self.slots)} workers have their place now")]
         free = self.ray.available_resources()
         needs = f"{self.threads} CPU" + (f" and {bytes_text(self.memory)} of memory" if self.memory else "")
         has = f"{free.get('CPU', 0):g} CPU and {bytes_text(free.get('memory', 0))} of memory"
         return [
-            _note(
-                f"{waiting} of {len(self.seats)} workers wait for a place: each needs {needs} "
+            WorkerNote(
+                f"{waiting} of {len(self.slots)} workers wait for a place: each needs {needs} "
                 f"on one node, and all nodes together have {has} free"
             )
         ]
 
-    def _listen(self) -> None:
-        """Raises RunError when Ray's head is gone, before Ray aborts this process for it."""
+    def _probe_head(self) -> None:
+        """Raise RunError when Ray's head is gone, before Ray aborts this process for it."""
         now = time.monotonic()
         if self.head is None or now - self.heard < LOST_AFTER / 4:
             return
         try:
-            _knock(self.head)
+            _probe(self.head)
             self.heard = now
         except OSError as error:
             if now - self.heard > LOST_AFTER:
@@ -303,13 +289,9 @@ class RayPool:
         )
 
     def close(self) -> None:
-        for seat in self.seats:
-            self.ray.kill(seat.actor)
+        for slot in self.slots:
+            self.ray.kill(slot.actor)
         self.ray.shutdown()
-
-
-def _note(text: str) -> Event:
-    return Event("note", -1, reason=text)
 
 
 def _node() -> str:
@@ -335,8 +317,8 @@ def _host_and_port(address: str) -> tuple[str, str]:
     return host, port
 
 
-def _knock(address: str) -> None:
-    """Raises OSError when nobody listens at host:port; Ray itself would try for minutes and then abort the process."""
+def _probe(address: str) -> None:
+    """Raise OSError when nobody listens at host:port; Ray itself would try for minutes and then abort the process."""
     host, port = _host_and_port(address)
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()

@@ -1,4 +1,4 @@
-"""What lives in Ray's processes: the workers, and the mailbox in which they leave what the driver should hear.
+"""What lives in Ray's processes: the workers, and the queue of their events for the driver.
 
 A worker imports TensorFlow, takes the images from the node's shared memory and says that it is ready; then it runs one
 trial after another. It watches its own memory, because nobody else can on every node: Ray's `memory` is a figure for
@@ -20,73 +20,81 @@ from typing import Any
 
 from dse._util.quiet import quiet_tensorflow, thread_settings
 from dse._util.units import bytes_text
+from dse.search.workers.events import Event, TrialEnded, TrialFailed
 from dse.search.workers.inline import perform
-from dse.search.workers.jobs import Event, Job, Setting
+from dse.search.workers.jobs import Job, WorkerSettings
 
 LOOK_EVERY = 0.1  # seconds; in that time a process can take a few hundred MiB
-LAST_WORD = 10.0  # seconds to leave a note for the driver before the end
+LAST_WORD = 10.0  # seconds to tell the driver why, before the process ends itself
 
 
 @dataclass(frozen=True)
-class Hello:
-    """What a worker says when it is ready."""
+class WorkerReady:
+    """What a worker returns when it can take a trial."""
 
     node: str
     pid: int
     threads: dict[str, str]  # as they are set, by what they are of
-    held: int  # bytes of memory before any trial
+    memory: int  # bytes, before any trial
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a worker says when a trial has ended."""
+class JobEnded:
+    """What a worker returns when a trial has ended."""
 
-    event: Event
-    held: int  # bytes of memory that it still has
+    event: TrialEnded
+    memory: int  # bytes that it still has
 
 
-class Mailbox:
+@dataclass(frozen=True)
+class WorkerPlaced:
+    """A worker runs somewhere, and still has to import TensorFlow."""
+
+    request: int  # the number of the request for it
+
+
+class EventQueue:
     """Events of all workers, until the driver takes them."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[Event | WorkerPlaced] = []
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Event | WorkerPlaced) -> None:
         self.events.append(event)
 
-    def take(self) -> list[Event]:
+    def take(self) -> list[Event | WorkerPlaced]:
         events, self.events = self.events, []
         return events
 
 
-class _Worker:
+class RayWorker:
     """Runs one job after another."""
 
-    def __init__(self, setting: Setting, mailbox: Any, node: Any, request: int) -> None:
-        mailbox.put.remote(Event("note", request, reason="placed"))
-        quiet_tensorflow(setting.threads)
+    def __init__(self, settings: WorkerSettings, queue: Any, node: Any, request: int) -> None:
+        queue.put.remote(WorkerPlaced(request))
+        quiet_tensorflow(settings.threads)
         for module in ("dse.search.workers.trial", "ai_edge_litert.interpreter"):  # now, not in the first trial's time
             importlib.import_module(module)
 
-        self.setting, self.mailbox, self.node = setting, mailbox, node
+        self.settings, self.queue, self.node = settings, queue, node
         self.number: int | None = None
-        self.limit = setting.worker_memory
+        self.limit = settings.worker_memory
         if self.limit is not None:
             threading.Thread(target=self._watch, args=(self.limit,), daemon=True).start()
 
-    def ready(self) -> Hello:
-        return Hello(self.node(), os.getpid(), thread_settings(), own_memory())
+    def ready(self) -> WorkerReady:
+        return WorkerReady(self.node(), os.getpid(), thread_settings(), own_memory())
 
-    def perform(self, job: Job) -> Done:
+    def perform(self, job: Job) -> JobEnded:
         self.number = job.number
         try:
-            event = perform(job, self.setting, lambda event: self.mailbox.put.remote(event))
+            event = perform(job, self.settings, lambda event: self.queue.put.remote(event))
         finally:
             self.number = None
         if self.limit is not None:
             gc.collect()
             give_back()
-        return Done(event, own_memory())
+        return JobEnded(event, own_memory())
 
     def _watch(self, limit: int) -> None:
         """Ends this process when a trial takes more than its memory: a trial cannot be ended without it."""
@@ -97,8 +105,8 @@ class _Worker:
                 reason = (
                     f"out of memory: the worker used {bytes_text(used)}, limit {bytes_text(limit)} (--worker-memory)"
                 )
-                with suppress(Exception):  # without the note the driver takes it for any other death
-                    self.mailbox.put.remote(Event("failed", number, reason=reason)).future().result(LAST_WORD)
+                with suppress(Exception):  # without it the driver takes this for any other death
+                    self.queue.put.remote(TrialFailed(number, reason)).future().result(LAST_WORD)
                 os._exit(1)
 
 

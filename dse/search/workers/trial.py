@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -22,53 +19,27 @@ from dse.quantization.convert import calibration_set, for_conversion, to_int8
 from dse.search.record import TrialResult
 from dse.tflite.deployable import check_deployable
 from dse.tflite.interpreters import run_litert
-from dse.training.loop import Check, EpochReport
+from dse.training.context import TrainingContext
 from dse.training.recipe import train_candidate
-from dse.training.sources import WeightSource
 from dse.training.weights import weights_bytes
 
 PREDICT_BATCH = 256
 
 
-def run_trial(
-    candidate: Candidate,
-    data: Data,
-    *,
-    accuracy: str,
-    seed: int,
-    sources: Mapping[str, WeightSource] = MappingProxyType({}),
-    checkpoint: Path | None = None,
-    report: EpochReport | None = None,
-    check: Check | None = None,
-    say: Callable[[str], None] = lambda text: None,
-) -> TrialResult:
-    """Trains and scores one candidate on the validation images. Raises TrialError.
+def run_trial(candidate: Candidate, data: Data, context: TrainingContext, *, accuracy: str) -> TrialResult:
+    """Train one candidate and evaluate it on the validation images. Raises TrialError.
 
-    `sources` has the trained networks that its training settings name.
+    `accuracy` is `float`, or `int8` to convert the network too and evaluate the file.
     """
     started = time.monotonic()
     training, validation = (as_input(part, candidate.input_shape) for part in (data.train, data.validation))
     try:
         keras.backend.clear_session()
-
-        def trained() -> tuple[keras.Model, dict[str, list[float]]]:
-            return train_candidate(
-                candidate,
-                training,
-                validation,
-                seed=seed,
-                sources=sources,
-                checkpoint=checkpoint,
-                report=report,
-                check=check,
-                say=say,
-            )
-
         try:
-            model, history = trained()
+            model, history = train_candidate(candidate, training, validation, context)
         except TornCheckpointError:
-            shutil.rmtree(checkpoint or "")
-            model, history = trained()
+            shutil.rmtree(context.checkpoint or "")
+            model, history = train_candidate(candidate, training, validation, context)
         accuracy_float = float(np.mean(predict(model, validation) == validation.labels))
         accuracy_int8 = None
         if accuracy == "int8":

@@ -1,0 +1,51 @@
+"""What a run is made of, as `run.yaml` has it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from dse.data.datasets import Data
+from dse.search.settings import Settings
+from dse.training.sources import WeightSource
+
+PACKAGES = ("tensorflow", "keras", "optuna", "ray", "numpy", "ai-edge-litert", "tflite-micro")
+
+
+def describe(settings: Settings, data: Data, sources: Mapping[str, WeightSource]) -> dict[str, Any]:
+    """Everything that a run is made of. Under `settings` stands what may not change when it resumes."""
+    return {
+        "settings": {
+            "space": settings.space.name,
+            "space_sha256": settings.space.digest,
+            "task": settings.task.to_dict(),
+            "boards": [board.name for board in settings.boards],
+            "limits": settings.budgets.limits(),
+            "explorer": explorers_text(settings.explorers),
+            "epochs": settings.epochs,
+            "seed": settings.seed,
+            "data_sha256": data.digest,
+        }
+        # Earlier runs do not have these.
+        | ({"screen": settings.screen} if settings.screen > 1 else {})
+        | ({"sources": {name: source.digest for name, source in sources.items()}} if sources else {}),
+        "data": {
+            "source": data.source,
+            "classes": list(data.classes),
+            "train_images": len(data.train),
+            "validation_images": len(data.validation),
+            "test_images": len(data.test),
+        },
+        "boards": [board.model_dump(mode="json", exclude_none=True) for board in settings.boards],
+        "space_text": settings.space.document.text,
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in ("dse", *PACKAGES)},
+    }
+
+
+def explorers_text(shares: Mapping[str, float]) -> str:
+    """The explorers as a person names them; one of them by its name only, as runs always did."""
+    even = len(set(shares.values())) == 1
+    return ", ".join(name if even else f"{name}={share:g}" for name, share in shares.items())
