@@ -28,10 +28,11 @@ from dse.search.run_folder import load_summary, model_folder, read_run, run_boar
 from dse.search.study import database
 from dse.search.study.study import Study
 from dse.search.summary import on_board
-from dse.search.workers import inline
-from dse.search.workers.events import TrialEnded
+from dse.search.workers.events import Event, TrialEnded
+from dse.search.workers.jobs import Job
 from dse.space.space import Defaults, parse_space
 from dse.tasks import load_task
+from tests.helpers.fake_pool import FakePool
 from tests.helpers.images import make_folders
 from tests.helpers.paths import RUN
 from tests.helpers.searches import TINY, Watcher, settings
@@ -40,7 +41,8 @@ from tests.helpers.searches import TINY, Watcher, settings
 @pytest.mark.parametrize("explorer", ["optuna:nsga2", "nni:tpe", "random"])
 def test_a_search_leaves_a_run(explorer: str, tmp_path: Path) -> None:
     watcher = Watcher()
-    summary = search(settings(tmp_path / "run", explorers={explorer: 1.0}), watcher)
+    pool = None if explorer == "optuna:nsga2" else FakePool()  # what is trained does not depend on who proposes
+    summary = search(settings(tmp_path / "run", explorers={explorer: 1.0}), watcher, pool)
     assert summary.count("complete") == 3
     assert summary.front()
     assert watcher.epochs
@@ -85,7 +87,9 @@ def test_a_run_on_a_folder_writes_down_what_is_scored(tmp_path: Path) -> None:
 def test_optuna_reads_what_a_search_wrote(tmp_path: Path) -> None:
     """Its dashboard and load_study find every trial, with all that Optuna itself would have written."""
     task = load_task("cifar10").model_copy(update={"accuracy": "float"})
-    summary = search(settings(tmp_path, budgets=Budgets.of_boards([], params=900), trials=2, task=task), Watcher())
+    summary = search(
+        settings(tmp_path, budgets=Budgets.of_boards([], params=900), trials=2, task=task), Watcher(), FakePool()
+    )
     study = optuna_reads(tmp_path)
     assert study.metric_names == list(task.objectives)
     assert len(study.trials) == len(summary.records)
@@ -103,12 +107,12 @@ def test_optuna_reads_what_a_search_wrote(tmp_path: Path) -> None:
 
 
 def test_no_candidate_is_trained_twice_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    search(settings(tmp_path), Watcher())
+    search(settings(tmp_path), Watcher(), FakePool())
     first = load_summary(tmp_path)
     again = Watcher()
-    search(settings(tmp_path), again)
+    search(settings(tmp_path), again, FakePool())
     assert (again.done, again.records, again.epochs) == (3, [], [])
-    search(settings(tmp_path, trials=5), again)
+    search(settings(tmp_path, trials=5), again, FakePool())
     final = load_summary(tmp_path)
     assert final.records[: len(first.records)] == first.records
     complete = [record.id for record in final.records if record.outcome == "complete"]
@@ -119,7 +123,7 @@ def test_repeated_candidates_take_the_recorded_values(tmp_path: Path, monkeypatc
     """The space has 12 candidates: asked for 100, the search trains each once and says that it is exhausted."""
     monkeypatch.setattr(loop, "UNPRODUCTIVE", 60)
     watcher = Watcher()
-    summary = search(settings(tmp_path, trials=100, explorers={"random": 1.0}, task=quick_task()), watcher)
+    summary = search(settings(tmp_path, trials=100, explorers={"random": 1.0}, task=quick_task()), watcher, FakePool())
     complete = {record.id: record for record in summary.records if record.outcome == "complete"}
     assert len(complete) == summary.count("complete") == 12
     repeated = [record for record in summary.records if record.outcome == "repeated"]
@@ -137,14 +141,15 @@ def test_infeasible_candidates_never_train(tmp_path: Path) -> None:
     """Three of the twelve candidates fit. The others are refused with the reason, and do not count as trials."""
     watcher = Watcher()
     limited = settings(tmp_path, budgets=Budgets.of_boards([], params=900), trials=3)
-    search(limited, watcher)
+    pool = FakePool()
+    search(limited, watcher, pool)
     infeasible = [record for record in watcher.records if record.outcome == "infeasible"]
     assert infeasible
     for record in infeasible:
         assert record.reason.startswith("params ")
         assert record.reason.endswith("> 900")
         assert record.values["accuracy"] == 0.0
-        assert record.number not in {number for number, _ in watcher.epochs}
+        assert record.number not in {job.number for job in pool.submitted}
     fitting = [record.values["params"] for record in watcher.records if record.outcome == "complete"]
     assert sorted(fitting) == [634, 810, 898]
 
@@ -157,7 +162,7 @@ def test_a_search_for_two_boards_trains_what_fits_one_of_them(tmp_path: Path) ->
     with pytest.raises(NothingFitsError, match="binding limit .3,000 of board small"):
         search(settings(tmp_path / "one", boards=(small,), budgets=Budgets.of_boards([small])), Watcher())
     both = {"boards": (small, nano), "budgets": Budgets.of_boards([small, nano])}
-    summary = search(settings(tmp_path / "two", **both, trials=2), Watcher())
+    summary = search(settings(tmp_path / "two", **both, trials=2), Watcher(), FakePool())
     assert summary.count("complete") == 2
     assert [board.name for board in run_boards(tmp_path / "two")] == ["small", "nano33ble"]
     assert on_board(summary.records, small) == []
@@ -171,7 +176,9 @@ def test_a_search_for_two_boards_trains_what_fits_one_of_them(tmp_path: Path) ->
 
 def test_random_screens_before_it_proposes(tmp_path: Path) -> None:
     watcher = Watcher()
-    search(settings(tmp_path, budgets=Budgets.of_boards([], params=900), explorers={"random": 1.0}), watcher)
+    search(
+        settings(tmp_path, budgets=Budgets.of_boards([], params=900), explorers={"random": 1.0}), watcher, FakePool()
+    )
     assert not [record for record in watcher.records if record.outcome == "infeasible"]
 
 
@@ -215,7 +222,7 @@ def test_the_nearest_candidate_is_the_smallest() -> None:
     ],
 )
 def test_another_command_in_the_same_folder_is_refused(change: dict[str, object], what: str, tmp_path: Path) -> None:
-    search(settings(tmp_path, trials=1), Watcher())
+    search(settings(tmp_path, trials=1), Watcher(), FakePool())
     with pytest.raises(RunError, match=f"was made with another {what}.*choose another --out"):
         search(settings(tmp_path, **change), Watcher())
 
@@ -254,24 +261,22 @@ def test_any_error_of_a_trial_is_a_failed_trial(
     assert reason in next(r.reason for r in summary.records if r.outcome == "failed")
 
 
-def test_an_interrupted_trial_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_trial_is_left(tmp_path: Path) -> None:
     """Ctrl-C in the first epoch: the trial stays open."""
 
-    def interrupted(*arguments: object, **options: object) -> None:
+    def interrupted(job: Job) -> TrialEnded:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(inline, "perform", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            search(settings(tmp_path), Watcher())
+    with pytest.raises(KeyboardInterrupt):
+        search(settings(tmp_path), Watcher(), FakePool(end=interrupted))
     assert load_summary(tmp_path).count("running") == 1
 
 
-def test_an_interrupted_trial_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_trial_is_taken_up_again(tmp_path: Path) -> None:
     """The same command finishes it under its own number."""
-    test_an_interrupted_trial_is_left(tmp_path, monkeypatch)
+    test_an_interrupted_trial_is_left(tmp_path)
     watcher = Watcher()
-    summary = search(settings(tmp_path), watcher)
+    summary = search(settings(tmp_path), watcher, FakePool())
     assert watcher.notes == ["taking up 1 trial(s) that were interrupted"]
     assert summary.count("running") == 0
     assert summary.records[0].outcome == "complete"
@@ -310,11 +315,11 @@ def test_an_ending_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(database, "_insert", killed)
         with pytest.raises(KeyboardInterrupt):
-            search(settings(tmp_path, trials=1), Watcher())
+            search(settings(tmp_path, trials=1), Watcher(), FakePool())
     (left,) = load_summary(tmp_path).records
     assert (left.outcome, left.values, left.violations) == ("running", {}, {})
     assert left.candidate
-    summary = search(settings(tmp_path, trials=1), Watcher())
+    summary = search(settings(tmp_path, trials=1), Watcher(), FakePool())
     assert [record.outcome for record in summary.records] == ["complete"]
 
 
@@ -325,24 +330,25 @@ def test_a_proposal_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr(database, "_attributes", killed)
         with pytest.raises(KeyboardInterrupt):
-            search(settings(tmp_path, trials=1), Watcher())
+            search(settings(tmp_path, trials=1), Watcher(), FakePool())
     assert load_summary(tmp_path).records == []
-    summary = search(settings(tmp_path, trials=1), Watcher())
+    summary = search(settings(tmp_path, trials=1), Watcher(), FakePool())
     assert [(record.number, record.outcome) for record in summary.records] == [(0, "complete")]
 
 
-def test_an_earlier_version_killed_between_record_and_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_earlier_version_killed_between_record_and_tell(tmp_path: Path) -> None:
     """It wrote the record and then closed the trial: one with a record is closed, not trained again."""
-    test_an_interrupted_trial_is_left(tmp_path, monkeypatch)
+    test_an_interrupted_trial_is_left(tmp_path)
     study = Study.in_folder(tmp_path, list(load_task("cifar10").objectives)).study
     (open_,) = study.get_trials(deepcopy=False)
     values = {"accuracy": 0.5, "params": 1.0, "macs": 2.0, "arena_bytes": 3.0}
     study._storage.set_trial_system_attr(open_._trial_id, "constraints:arena_bytes", -0.5)
     study._storage.set_trial_user_attr(open_._trial_id, "ending", {"outcome": "complete", "values": values})
     watcher = Watcher()
-    summary = search(settings(tmp_path, trials=1), watcher)
+    pool = FakePool()
+    summary = search(settings(tmp_path, trials=1), watcher, pool)
     assert [(record.outcome, record.values) for record in summary.records] == [("complete", values)]
-    assert not watcher.epochs
+    assert not pool.submitted
     (closed,) = optuna_reads(tmp_path).trials
     assert closed.values == [0.5, 1.0, 2.0, 3.0]
     assert closed.constraints == {"arena_bytes": -0.5}
@@ -350,12 +356,12 @@ def test_an_earlier_version_killed_between_record_and_tell(tmp_path: Path, monke
 
 def test_killed_while_proposing(tmp_path: Path) -> None:
     """A trial without a candidate, and one that was enqueued only: neither counts as trained or stays open."""
-    search(settings(tmp_path, trials=1), Watcher())
+    search(settings(tmp_path, trials=1), Watcher(), FakePool())
     study = Study.in_folder(tmp_path, list(load_task("cifar10").objectives))
     study.study.ask()
     study.study.enqueue_trial({"stages[0].channels": 8})
     (tmp_path / "trials.csv").unlink()
-    summary = search(settings(tmp_path, trials=2), Watcher())
+    summary = search(settings(tmp_path, trials=2), Watcher(), FakePool())
     assert summary.count("running") == 0
     assert summary.count("complete") == 2
     assert len((tmp_path / "trials.csv").read_text().splitlines()) == 1 + len(summary.records)
@@ -363,7 +369,7 @@ def test_killed_while_proposing(tmp_path: Path) -> None:
 
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     folder = tmp_path / "what?a %20 name"
-    assert search(settings(folder, trials=1), Watcher()).count("complete") == 1
+    assert search(settings(folder, trials=1), Watcher(), FakePool()).count("complete") == 1
     assert load_summary(folder).count("complete") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name]
 
@@ -377,7 +383,7 @@ def test_a_damaged_run_yaml_is_one_message(tmp_path: Path) -> None:
 
 def test_a_timeout_starts_nothing_new(tmp_path: Path) -> None:
     watcher = Watcher()
-    summary = search(settings(tmp_path, trials=50, timeout=0.0), watcher)
+    summary = search(settings(tmp_path, trials=50, timeout=0.0), watcher, FakePool())
     assert summary.count("complete") == 0
     assert watcher.notes == ["the time is over: no new trial starts"]
 
@@ -401,19 +407,18 @@ def test_no_time_at_all_is_refused(tmp_path: Path) -> None:
         search(settings(tmp_path, trial_timeout=0.0), Watcher())
 
 
-def test_a_search_ends_though_a_worker_is_still_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_ends_though_a_worker_is_still_awaited(tmp_path: Path) -> None:
     """The only worker is lost with the last trial: nobody waits for the next, which may never come."""
-    pool = inline.InlinePool
-    monkeypatch.setattr(pool, "free", lambda self: 0 if self.seen else 1 - len(self.jobs))
-    monkeypatch.setattr(pool, "seen", False, raising=False)
 
-    def seen_once(self, seconds: float) -> list[TrialEnded]:  # type: ignore[no-untyped-def]
-        assert self.jobs, "the search waits for nothing"
-        self.seen = True
-        return [inline.perform(self.jobs.popleft(), self.settings, self.tell)]
+    class Losing(FakePool):
+        def free(self) -> int:
+            return 0 if self.submitted else 1
 
-    monkeypatch.setattr(pool, "wait", seen_once)
-    assert search(settings(tmp_path, trials=1), Watcher()).count("complete") == 1
+        def wait(self, seconds: float) -> list[Event]:
+            assert self.jobs, "the search waits for nothing"
+            return super().wait(seconds)
+
+    assert search(settings(tmp_path, trials=1), Watcher(), Losing()).count("complete") == 1
 
 
 def test_infeasible_is_no_part_of_optunas_front(tmp_path: Path) -> None:
