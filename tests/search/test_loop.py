@@ -56,7 +56,7 @@ def test_a_search_leaves_a_run(explorer: str, tmp_path: Path) -> None:
     assert description["data"]["source"].startswith("bundled sample")
     assert "tensorflow" in description["versions"]
     assert (tmp_path / "run" / "trials.csv").read_text().startswith("trial,outcome,explorer,id")
-    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+    assert not list((tmp_path / "run" / "checkpoints").glob("*"))
 
 
 def optuna_reads(folder: Path) -> optuna.Study:
