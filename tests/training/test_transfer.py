@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-from functools import partial
 from pathlib import Path
 
 import keras
@@ -22,7 +21,7 @@ from dse.references.networks import load_reference
 from dse.search.workers.trial import run_trial
 from dse.space.single import space_of
 from dse.space.space import Defaults, load_space, parse_space
-from dse.training.context import TrainingContext
+from dse.training.context import EpochReport, TrainingContext
 from dse.training.model import build_model
 from dse.training.recipe import HEAD_DONE, HEAD_WEIGHTS, train_candidate
 from dse.training.sources import CANDIDATE, WEIGHTS, WeightSource, read_source, read_sources
@@ -184,14 +183,18 @@ def test_the_head_stops_early_and_is_not_trained_again(sample_data: Data, tmp_pa
     candidate, _, sources = transferred(settings)
     train, validation = two_classes(sample_data, 100)
     told: list[tuple[int, int]] = []
-    run = partial(train_candidate, candidate, train, validation, seed=0, sources=sources, checkpoint=tmp_path / "c")
-    run(report=lambda epoch, epochs, _: told.append((epoch, epochs)))
+
+    def run(on_epoch: EpochReport) -> None:
+        context = TrainingContext(0, sources=sources, checkpoint=tmp_path / "c", on_epoch=on_epoch)
+        train_candidate(candidate, train, validation, context)
+
+    run(lambda epoch, epochs, _: told.append((epoch, epochs)))
     head = json.loads((tmp_path / "c" / HEAD_DONE).read_text())["epochs"]
     assert head < 9  # at this rate the loss soon rises
     assert told == [*((epoch, 10) for epoch in range(1, head + 1)), (head + 1, head + 1)]
     assert (tmp_path / "c" / HEAD_WEIGHTS).is_file()
     again: list[int] = []
-    run(report=lambda epoch, *_: again.append(epoch))
+    run(lambda epoch, *_: again.append(epoch))
     assert again == []
 
 
