@@ -50,9 +50,8 @@ def _ctrl_c_is_heard() -> None:
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of a small network with squeeze-excite, h-swish and Mish, trained for an epoch: not to be changed."""
-    from dse.cli.export_command import export_records
+    from dse.export.runs import export_run
     from dse.search.loop import search
-    from dse.search.run_folder import load_summary
     from tests.helpers.searches import Watcher, settings
 
     space = parse_space(
@@ -68,4 +67,4 @@ training: {augment: none, batch_size: 200}
     )
     run = tmp_path_factory.mktemp("bundle") / "run"
     search(settings(run, space=space, trials=1, explorers={"random": 1.0}), Watcher())
-    return export_records(run, load_summary(run).records, (), None, None, 100)[0].folder
+    return export_run(run, trials=[0], test_images=100)[0].folder

@@ -10,6 +10,8 @@ import pytest
 from benchmarks.compression_scores import measured, table
 from dse.export.bundle import read_bundle
 from dse.export.check import check_bundle
+from dse.export.readme import readme
+from dse.export.report import read_report
 from tests.helpers.compilers import CORES, built, compiled, run
 from tests.helpers.paths import RESULTS
 
@@ -35,9 +37,16 @@ def test_there_are_bundles() -> None:
 def test_a_committed_bundle_is_as_it_reports(folder: Path) -> None:
     bundle = read_bundle(folder)
     assert check_bundle(bundle, None, print) == []
-    assert bundle.report["test_images"] == TEST_IMAGES[bundle.report["task"]["dataset"]]
-    assert abs(bundle.report["int8_loss"]) <= 0.01
-    assert not bundle.report["warning"]
+    assert bundle.report.test_images == TEST_IMAGES[bundle.report.task.dataset]
+    assert abs(bundle.report.int8_loss) <= 0.01
+    assert not bundle.report.warning
+
+
+@pytest.mark.parametrize("folder", BUNDLES, ids=named)
+def test_a_committed_report_is_the_dump_of_its_model(folder: Path) -> None:
+    report = read_report(folder)
+    assert report.to_json() == (folder / "report.json").read_text(encoding="utf-8")
+    assert readme(report) == (folder / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("folder", CARE, ids=named)

@@ -217,9 +217,10 @@ def _why(folder: Path) -> str:
 
 def finish(folder: Path, complete: int, exporting: bool, test_images: int | None) -> None:
     """Shows the front, draws it, and exports what has no bundle yet."""
-    from dse.cli.export_command import export_front
+    from dse.cli.export_command import note
     from dse.cli.front_command import print_front
     from dse.cli.plot_command import plot_run
+    from dse.export.runs import export_front
     from dse.search.run_folder import run_boards
 
     if not complete:
@@ -229,9 +230,9 @@ def finish(folder: Path, complete: int, exporting: bool, test_images: int | None
     for path in plot_run(folder):
         click.echo(f"plot: {path}")
     if exporting:
-        for exported in export_front(folder, test_images=test_images):
-            scores = exported.report["accuracy"]
+        for exported in export_front(folder, test_images=test_images, note=note):
+            scores = exported.report.accuracy
             click.echo(
-                f"bundle: {exported.folder} (test accuracy: float {scores['float']['accuracy']:.1%}, "
-                f"int8 on TFLM {scores['tflm_int8']['accuracy']:.1%})"
+                f"bundle: {exported.folder} (test accuracy: float {scores.float32.accuracy:.1%}, "
+                f"int8 on TFLM {scores.tflm_int8.accuracy:.1%})"
             )

@@ -9,54 +9,23 @@ bundle/
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dse._util.files import write_atomic
-from dse._util.strict_yaml import path_text
 from dse.cost.report import estimate_graph
 from dse.cost.tflm.graph import OperatorGraph
-from dse.errors import FileError, RunError, unread
 from dse.export.firmware import Arena, Firmware, Golden, Quantized, arena_of, firmware_files, load_golden, save_golden
 from dse.export.readme import readme
+from dse.export.report import REPORT, BundleReport, no_bundle, read_report
 from dse.network.candidate import Candidate, load_candidate
 from dse.tflite.interpreters import end_scales
 from dse.tflite.reader import load_tflite, read_tflite
 
-REPORT = "report.json"
-FORMAT = 3
+Note = Callable[[str], None]  # is told what happens next
 VERSIONS = ("dse", "tensorflow", "keras", "ai-edge-litert", "tflite-micro")
-MAX_REPORT_BYTES = 16 << 20
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True)
-
-
-class _Data(_Strict):
-    source: str
-    sha256: str
-
-
-class _Quantization(_Strict):
-    method: str
-
-
-class _Needed(_Strict):
-    """What a report must have for its bundle to be run at all; figures that are missing differ."""
-
-    classes: Annotated[list[str], Field(min_length=1)]
-    test_images: Annotated[int, Field(ge=1)]
-    data: _Data
-    task: dict[str, Any]
-    boards: list[dict[str, Any]]
-    quantization: _Quantization
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -87,15 +56,23 @@ class Models:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle as it lies in a folder."""
+    """A bundle as it is in its folder."""
 
     folder: Path
     models: Models
     golden: Golden
-    report: dict[str, Any]
+    report: BundleReport
 
 
-def write_bundle(folder: Path, models: Models, golden: Golden, report: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Exported:
+    """A bundle that was written, and its report."""
+
+    folder: Path
+    report: BundleReport
+
+
+def write_bundle(folder: Path, models: Models, golden: Golden, report: BundleReport) -> None:
     """Writes every file; the report last, and an older one is gone before, so that a folder with one is complete."""
     (folder / REPORT).unlink(missing_ok=True)
     write_atomic(folder / "model_int8.tflite", models.int8)
@@ -104,10 +81,10 @@ def write_bundle(folder: Path, models: Models, golden: Golden, report: dict[str,
     save_golden(folder / "golden.npz", golden)
     for name, text in texts(models, golden, report).items():
         write_atomic(folder / name, text)
-    write_atomic(folder / REPORT, json.dumps(report, indent=2) + "\n")
+    write_atomic(folder / REPORT, report.to_json())
 
 
-def texts(models: Models, golden: Golden, report: dict[str, Any]) -> dict[str, str]:
+def texts(models: Models, golden: Golden, report: BundleReport) -> dict[str, str]:
     """The files that follow from the others, by their place in the bundle."""
     firmware = Firmware(
         models.candidate.id, models.int8, models.graph, models.arena, *models.ends, models.classes, golden
@@ -120,7 +97,7 @@ def read_bundle(folder: Path) -> Bundle:
     """The bundle in a folder. Raises RunError when there is none, FileError when a file of it cannot be read."""
     report = read_report(folder)
     int8, float32 = (load_tflite(folder / name)[0] for name in ("model_int8.tflite", "model_float.tflite"))
-    models = Models(load_candidate(folder / "candidate.json"), int8, float32, tuple(report["classes"]))
+    models = Models(load_candidate(folder / "candidate.json"), int8, float32, report.classes)
     return Bundle(folder, models, load_golden(folder / "golden.npz"), report)
 
 
@@ -130,30 +107,5 @@ def list_bundles(path: Path) -> list[Path]:
         return [path]
     found = sorted(report.parent for pattern in ("*", "bundles/*") for report in path.glob(f"{pattern}/{REPORT}"))
     if not found:
-        raise _no_bundle(path)
+        raise no_bundle(path)
     return found
-
-
-def _no_bundle(path: Path) -> RunError:
-    return RunError(f"{path}: no bundle; a bundle is a folder that dse export wrote, with a {REPORT}")
-
-
-def read_report(folder: Path) -> dict[str, Any]:
-    """The report of the bundle in a folder. Raises RunError when there is none, FileError when it cannot be read."""
-    path = folder / REPORT
-    try:
-        with path.open(encoding="utf-8") as file:
-            report = json.loads(file.read(MAX_REPORT_BYTES))
-    except FileNotFoundError:
-        raise _no_bundle(folder) from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileError(str(path), None, "", unread(error)) from None
-    if not isinstance(report, dict) or report.get("format") != FORMAT:
-        came = report.get("format", 1) if isinstance(report, dict) else "none"
-        raise FileError(str(path), None, "format", f"came {came}, expected {FORMAT}; export the trial again")
-    try:
-        _Needed.model_validate(report)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise FileError(str(path), None, path_text(first["loc"]), first["msg"]) from None
-    return report

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import math
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from dse.data.datasets import Data
-from dse.data.images import as_input
-from dse.errors import FileError
-from dse.export.bundle import REPORT, VERSIONS, Bundle, texts
-from dse.export.measure import Note, measure_accuracy, measure_files, warning
-from dse.export.readme import RECORDED
+from dse.data.images import Images, as_input
+from dse.export.bundle import VERSIONS, Bundle, Note, texts
+from dse.export.measure import measure_accuracy, measure_files, warning
+from dse.export.report import BundleReport, GoldenOrigin
 from dse.export.scores import class_figures
-from dse.hardware.boards import Board
-from dse.tasks import Task
 from dse.tflite.interpreters import run_tflm
 
 MOST_DIFFERENCES = 20
@@ -26,18 +21,10 @@ MOST_LETTERS = 100  # of a value that is shown
 SAME = 1e-9  # relative: latencies come of a linear system, whose last digits depend on the processor
 
 
-def bundle_task(bundle: Bundle) -> Task:
-    """The task that a bundle's network was trained for. Raises FileError."""
-    try:
-        return Task.model_validate(bundle.report["task"])
-    except ValidationError:
-        raise FileError(str(bundle.folder / REPORT), None, "task", "not the description of a task") from None
-
-
 def check_bundle(bundle: Bundle, data: Data | None, note: Note) -> list[str]:
     """What differs, one line each; empty when all is as reported. Without `data` accuracies are not run again.
 
-    What only the search knew (`RECORDED`) is taken as it stands. Raises ExportError when the model does not run at all.
+    What only the search knew is taken as it stands. Raises ExportError when the model does not run at all.
     """
     report, models, golden = bundle.report, bundle.models, bundle.golden
     wanted = (models.candidate.input_shape, models.candidate.classes, models.candidate.classes)
@@ -45,43 +32,46 @@ def check_bundle(bundle: Bundle, data: Data | None, note: Note) -> list[str]:
     if came != wanted:
         return [f"golden.npz and classes: came {came}, the model has {wanted}"]
     images = golden.inputs.view(np.uint8) ^ 0x80  # int8 input is pixel - 128
-    found: dict[str, Any] = {
-        "candidate": models.candidate.id,
-        "golden": {"count": len(images), "source": golden.source},
-        **measure_files(models, _boards(bundle), images),
-    }
     note(f"running {len(images)} golden images on TensorFlow Lite Micro")
     problems = []
     if not np.array_equal(run_tflm(models.int8, images).logits, golden.outputs):
         problems.append("golden.npz: TensorFlow Lite Micro gives other scores")
-    if data:
-        test = as_input(data.test.first(report["test_images"]), models.candidate.input_shape)
-        found |= {"partial": len(test) < len(data.test), **measure_accuracy(models, test, note)}
+    test = as_input(data.test.first(report.test_images), models.candidate.input_shape) if data else None
+    again = _again(bundle, images, test, note)
+    if data and test is not None:
+        again = again.model_copy(update={"partial": len(test) < len(data.test)})
         problems += _against_data(bundle, data, test.images, images)
-    try:
-        if not data:
-            found |= class_figures(np.array(report["confusion_matrix"], np.int64), models.classes)
-        found["warning"] = warning(report | found)
-        files = texts(models, golden, report)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        missing = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        files = {}
-        problems.append(f"{REPORT}: README.md cannot be made of it: {missing}")
-    for name, value in json.loads(json.dumps(found)).items():
-        problems += _differences(name, report.get(name), value)
-    if data:
-        problems += [f"{_shown(name)}: no figure of a bundle" for name in report if name not in (*found, *RECORDED)]
-    for name, text in files.items():
+    problems += _differences("", report.to_dict(), again.to_dict())
+    for name, text in texts(models, golden, report).items():
         path = bundle.folder / name
         if not path.is_file():
             problems.append(f"{name}: missing")
         elif path.read_text(encoding="utf-8", errors="replace") != text:
             problems.append(f"{name}: is not what the model and the report give")
     for name in VERSIONS:
-        made, now = report["versions"].get(name), importlib.metadata.version(name)
+        made, now = report.versions.get(name), importlib.metadata.version(name)
         if made != now:
             note(f"made with {name} {_shown(made)}, checked with {now}")
     return problems[:MOST_DIFFERENCES]
+
+
+def _again(bundle: Bundle, images: np.ndarray, test: Images | None, note: Note) -> BundleReport:
+    """The report with every figure that follows from the bundle's files and the test images computed again."""
+    report, models = bundle.report, bundle.models
+    files = measure_files(models, report.boards, images)
+    again = report.model_copy(
+        update={
+            "candidate": models.candidate.id,
+            "golden": GoldenOrigin(count=len(images), source=bundle.golden.source),
+            **dict(files),
+            **dict(
+                measure_accuracy(models, test, note)
+                if test is not None
+                else class_figures(np.array(report.confusion_matrix, np.int64), models.classes)
+            ),
+        }
+    )
+    return again.model_copy(update={"warning": warning(again, report.quantization)})
 
 
 def _against_data(bundle: Bundle, data: Data, test: np.ndarray, images: np.ndarray) -> list[str]:
@@ -96,18 +86,15 @@ def _against_data(bundle: Bundle, data: Data, test: np.ndarray, images: np.ndarr
     return problems
 
 
-def _boards(bundle: Bundle) -> list[Board]:
-    try:
-        return [Board.model_validate(board) for board in bundle.report["boards"]]
-    except ValidationError:
-        raise FileError(str(bundle.folder / REPORT), None, "boards", "not the descriptions of boards") from None
-
-
 def _differences(where: str, reported: Any, found: Any) -> list[str]:
     """Every figure that is another now, by its dotted name."""
     if isinstance(reported, dict) and isinstance(found, dict):
         names = [*found, *(name for name in reported if name not in found)]
-        return [line for name in names for line in _differences(f"{where}.{name}", reported.get(name), found.get(name))]
+        return [
+            line
+            for name in names
+            for line in _differences(f"{where}.{name}".removeprefix("."), reported.get(name), found.get(name))
+        ]
     if isinstance(reported, list) and isinstance(found, list) and len(reported) == len(found):
         pairs = enumerate(zip(reported, found, strict=True))
         return [line for index, (old, new) in pairs for line in _differences(f"{where}[{index}]", old, new)]

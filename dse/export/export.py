@@ -7,27 +7,29 @@ interpreter; accuracies stand with their 95 % intervals.
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dse.data.datasets import Data
 from dse.data.images import Images, as_input
 from dse.errors import ExportError, RunError
-from dse.export.bundle import FORMAT, VERSIONS, Models, write_bundle
+from dse.export.bundle import VERSIONS, Exported, Models, Note, write_bundle
 from dse.export.firmware import Golden
 from dse.export.golden_images import NUM_GOLDEN, chosen_images, generated_images
 from dse.export.measure import is_collapsed, measure_accuracy, measure_files, warning
+from dse.export.report import BeforeTuning, BundleReport, DataOrigin, FineTuned, GoldenOrigin, PostTraining
 from dse.export.scores import accuracy
 from dse.hardware.boards import Board
+from dse.network.candidate import Candidate
 from dse.network.training import QatSettings
 from dse.quantization.convert import CALIBRATION_IMAGES, calibration_set, for_conversion, to_float_file, to_int8
 from dse.quantization.qat import fine_tune, float_model_qat, to_int8_qat
 from dse.search.record import TrialRecord
 from dse.search.run_folder import bundle_folder, model_folder, read_run, run_task
+from dse.tasks import Task
 from dse.tflite.deployable import check_deployable
 from dse.tflite.interpreters import int8_input, run_float, run_litert, run_tflm
 from dse.training.context import TrainingContext
@@ -35,94 +37,120 @@ from dse.training.sources import WEIGHTS
 from dse.training.weights import load_weights
 
 
-@dataclass(frozen=True)
-class Exported:
-    """Where a bundle lies and what its report says."""
-
-    folder: Path
-    report: dict[str, Any]
-
-
 def export(
     run: Path,
     record: TrialRecord,
     data: Data,
-    boards: list[Board],
+    boards: Sequence[Board],
     *,
     folder: Path | None = None,
     test_images: int | None = None,
     qat: QatSettings | None = None,
-    note: Callable[[str], None] = lambda text: None,
+    note: Note = lambda text: None,
 ) -> Exported:
-    """Writes the bundle of a complete trial, fine-tuned in int8 where `qat` says so. Raises RunError, ExportError."""
+    """Write the bundle of a complete trial, fine-tuned in int8 where `qat` says so. Raises RunError, ExportError."""
+
+    def say(text: str) -> None:
+        note(f"trial {record.number}: {text}")
+
+    candidate, weights = _trained(run, record)
+    seed = read_run(run)["settings"]["seed"]
+    say(f"converting {candidate.id}")
+    test = as_input(data.test.first(test_images), candidate.input_shape)
+    quantization: PostTraining | FineTuned
+    models, quantization = _converted(candidate, weights, data)
+    if qat:
+        models, quantization = _fine_tuned(models, weights, data, test, qat, seed, say)
+    golden = _golden(models, test, data.free)
+    figures = measure_files(models, boards, test.images), measure_accuracy(models, test, say)
+    report = BundleReport(
+        candidate=candidate.id,
+        trial=record.number,
+        seed=seed,
+        quantization=quantization,
+        **dict(figures[0]),
+        **dict(figures[1]),
+        partial=len(test) < len(data.test),
+        validation={name: value for name, value in record.values.items() if name.startswith("accuracy")},
+        classes=data.classes,
+        data=DataOrigin(source=data.source, sha256=data.digest),
+        task=Task.model_validate(run_task(run).to_dict()),
+        boards=tuple(boards),
+        golden=GoldenOrigin(count=len(golden.inputs), source=golden.source),
+        versions={name: importlib.metadata.version(name) for name in VERSIONS},
+        warning=warning(figures[1], quantization),
+    )
+    _refuse_collapse(report)
+    if report.warning:
+        say(f"warning: {report.warning}")
+    folder = folder or bundle_folder(run, candidate.id)
+    write_bundle(folder, models, golden, report)
+    return Exported(folder, report)
+
+
+def _trained(run: Path, record: TrialRecord) -> tuple[Candidate, Path]:
+    """The candidate of a trial and the file of its weights. Raises RunError where there are none."""
     candidate = record.candidate
     if candidate is None or record.outcome not in ("complete", "repeated"):
         raise RunError(f"trial {record.number} is {record.outcome}; only a complete trial can be exported")
     weights = model_folder(run, candidate.id) / WEIGHTS
     if not weights.is_file():
         raise RunError(f"{weights}: missing, so trial {record.number} cannot be exported")
+    return candidate, weights
 
-    def say(text: str) -> None:
-        note(f"trial {record.number}: {text}")
 
-    say(f"converting {candidate.id}")
-    trained = load_weights(candidate, weights)
-    shape = candidate.input_shape
-    train, test = data.train.first(CALIBRATION_IMAGES), as_input(data.test.first(test_images), shape)
-    calibration = calibration_set(as_input(train, shape))
-    fixed = for_conversion(candidate, trained)
-    int8, float32 = to_int8(fixed, calibration), to_float_file(fixed)
-    quantization: dict[str, Any] = {"method": "post-training", "calibration_images": len(train)}
-    seed = read_run(run)["settings"]["seed"]
-    if qat:
-        if candidate.training.sparsity:
-            raise ExportError("its weights are sparse, and fine-tuning in int8 would fill the zeros: leave --qat out")
-        check_deployable(int8)
-        say("running the test images before fine-tuning, in float and in int8")
-        before = {
-            "float": accuracy(run_float(float32, test.images).argmax(1), test.labels),
-            "litert_int8": accuracy(run_litert(int8, test.images, reference=True).argmax(1), test.labels),
-        }
+def _calibration(data: Data, candidate: Candidate) -> Images:
+    return as_input(data.train.first(CALIBRATION_IMAGES), candidate.input_shape)
 
-        def epoch(number: int, epochs: int, metrics: dict[str, float]) -> None:
-            say(f"fine-tuning, epoch {number}/{epochs}: training accuracy {metrics['accuracy']:.1%}")
 
-        say("fine-tuning in int8")
-        images = as_input(data.train, shape)
-        context = TrainingContext(seed, on_epoch=epoch)
-        tuned = fine_tune(candidate, trained, images, context, settings=qat, calibration=calibration)
-        int8, float32 = to_int8_qat(candidate, tuned), to_float_file(float_model_qat(candidate, tuned))
-        quantization |= {"method": "fine-tuned", **asdict(qat), "before": before}
-    models = Models(candidate, int8, float32, data.classes)
-    figures = measure_files(models, boards, test.images)
-    task = run_task(run)
-    golden = _golden(models, test, data.free)
-    report = {
-        "format": FORMAT,
-        "candidate": candidate.id,
-        "trial": record.number,
-        "seed": seed,
-        "quantization": quantization,
-        **figures,
-        **measure_accuracy(models, test, say),
-        "partial": len(test) < len(data.test),
-        "validation": {name: value for name, value in record.values.items() if name.startswith("accuracy")},
-        "classes": list(data.classes),
-        "data": {"source": data.source, "sha256": data.digest},
-        "task": task.to_dict(),
-        "boards": [board.model_dump(mode="json") for board in boards],
-        "golden": {"count": len(golden.inputs), "source": golden.source},
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
-    }
-    report["warning"] = warning(report)
-    if is_collapsed(report):
-        scores = [f"{report['accuracy'][name]['accuracy']:.1%}" for name in ("float", "tflm_int8")]
-        raise ExportError(f"int8 collapses, from {scores[0]} to {scores[1]}, so it is not written: {report['warning']}")
-    if report["warning"]:
-        say(f"warning: {report['warning']}")
-    folder = folder or bundle_folder(run, candidate.id)
-    write_bundle(folder, models, golden, report)
-    return Exported(folder, report)
+def _converted(candidate: Candidate, weights: Path, data: Data) -> tuple[Models, PostTraining]:
+    """The files of a trained network as it is."""
+    images = _calibration(data, candidate)
+    fixed = for_conversion(candidate, load_weights(candidate, weights))
+    models = Models(candidate, to_int8(fixed, calibration_set(images)), to_float_file(fixed), data.classes)
+    return models, PostTraining(calibration_images=len(images))
+
+
+def _fine_tuned(
+    models: Models, weights: Path, data: Data, test: Images, qat: QatSettings, seed: int, say: Note
+) -> tuple[Models, FineTuned]:
+    """The files of a network that is fine-tuned in int8 first; `models` are those without. Raises ExportError."""
+    candidate = models.candidate
+    if candidate.training.sparsity:
+        raise ExportError("its weights are sparse, and fine-tuning in int8 would fill the zeros: leave --qat out")
+    check_deployable(models.int8)
+    say("running the test images before fine-tuning, in float and in int8")
+    before = BeforeTuning(
+        float32=accuracy(run_float(models.float32, test.images).argmax(1), test.labels),
+        litert_int8=accuracy(run_litert(models.int8, test.images, reference=True).argmax(1), test.labels),
+    )
+
+    def epoch(number: int, epochs: int, metrics: dict[str, float]) -> None:
+        say(f"fine-tuning, epoch {number}/{epochs}: training accuracy {metrics['accuracy']:.1%}")
+
+    say("fine-tuning in int8")
+    calibration = _calibration(data, candidate)
+    tuned = fine_tune(
+        candidate,
+        load_weights(candidate, weights),
+        as_input(data.train, candidate.input_shape),
+        TrainingContext(seed, on_epoch=epoch),
+        settings=qat,
+        calibration=calibration_set(calibration),
+    )
+    files = to_int8_qat(candidate, tuned), to_float_file(float_model_qat(candidate, tuned))
+    quantization = FineTuned(calibration_images=len(calibration), **asdict(qat), before=before)
+    return Models(candidate, *files, data.classes), quantization
+
+
+def _refuse_collapse(report: BundleReport) -> None:
+    """Raises ExportError for a network of which int8 leaves too little."""
+    if is_collapsed(report.accuracy, len(report.classes)):
+        scores = report.accuracy
+        raise ExportError(
+            f"int8 collapses, from {scores.float32.accuracy:.1%} to {scores.tflm_int8.accuracy:.1%}, so it is not "
+            f"written: {report.warning}"
+        )
 
 
 def _golden(models: Models, test: Images, free: bool) -> Golden:

@@ -5,26 +5,42 @@ Exporting and checking call the same function, so a check computes nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from dse.cost.report import CostReport, estimate
 from dse.data.images import Images
 from dse.errors import ExportError
-from dse.export.bundle import Models
+from dse.export.bundle import Models, Note
 from dse.export.firmware import Arena
+from dse.export.report import (
+    Accuracies,
+    AddedNoise,
+    ArenaFigures,
+    Energy,
+    FileFigures,
+    FineTuned,
+    ImageFigures,
+    Latency,
+    LiveTensor,
+    Measured,
+    OnBoard,
+    PostTraining,
+    Predicted,
+    Scale,
+    WorkFigures,
+)
 from dse.export.scores import accuracy, confusion
 from dse.hardware.boards import Board
+from dse.hardware.latency import LatencyRange
 from dse.hardware.verdict import judge
 from dse.quantization.noise import IMAGES, layer_noise, worst
 from dse.tflite.deployable import check_deployable
 from dse.tflite.interpreters import run_float, run_litert, run_tflm
 from dse.tflite.reader import read_tflite
 
-Note = Callable[[str], None]
 MOST_LOST = 0.01  # of accuracy, from float to int8: more is a warning
 
 
@@ -38,7 +54,7 @@ class Classes:
     same_logits: float
 
 
-def measure_files(models: Models, boards: list[Board], probe: np.ndarray) -> dict[str, Any]:
+def measure_files(models: Models, boards: Iterable[Board], probe: np.ndarray) -> FileFigures:
     """What needs no test images; `probe` are any uint8 images, (count, height, width, 3). Raises ExportError."""
     check_deployable(models.int8)
     _check_ends(models)
@@ -47,73 +63,71 @@ def measure_files(models: Models, boards: list[Board], probe: np.ndarray) -> dic
     # What a board has to hold: measured but for the tail, which only a board could show with its 32-bit pointers.
     on_target = replace(cost, arena_head_bytes=tflm.head_bytes, flash_bytes=len(models.int8))
     graph, arena = models.graph, models.arena
-    return {
-        "predicted": cost.to_dict(),
-        "measured": {
-            "arena_head_bytes": tflm.head_bytes,
-            "arena_tail_bytes_host": tflm.tail_bytes,
-            "flash_bytes": len(models.int8),
-            "operators": graph.counts(),
-            "plan": "offline" if graph.offline else "greedy",
-        },
-        "arena": {
-            "bytes": arena.num_bytes,
-            "needed_bytes": arena.needed_bytes,
-            "margin_bytes": arena.margin_bytes,
-            "how": arena.how,
-        },
-        "input_shape": list(models.candidate.input_shape),
-        "feed": "pixel - 128",
-        **{name: asdict(end) for name, end in zip(("input", "output"), models.ends, strict=True)},
-        "fits": {board.name: _on_board(on_target, board, arena) for board in boards},
-    }
+    source, target = (Scale(**asdict(end)) for end in models.ends)
+    return FileFigures(
+        predicted=_predicted(cost),
+        measured=Measured(
+            arena_head_bytes=tflm.head_bytes,
+            arena_tail_bytes_host=tflm.tail_bytes,
+            flash_bytes=len(models.int8),
+            operators=graph.counts(),
+            plan="offline" if graph.offline else "greedy",
+        ),
+        arena=ArenaFigures(
+            bytes=arena.num_bytes, needed_bytes=arena.needed_bytes, margin_bytes=arena.margin_bytes, how=arena.how
+        ),
+        input_shape=models.candidate.input_shape,
+        feed="pixel - 128",
+        input=source,
+        output=target,
+        fits={board.name: _on_board(on_target, board, arena) for board in boards},
+    )
 
 
-def measure_accuracy(models: Models, test: Images, note: Note) -> dict[str, Any]:
-    """What the test images say."""
+def measure_accuracy(models: Models, test: Images, note: Note) -> ImageFigures:
+    """Accuracy of each file on the test images, figures by class, and the layers that add most noise in int8."""
     found = _classes(models, test.images, note)
-    scores = {
-        "float": accuracy(found.float32, test.labels),
-        "litert_int8": accuracy(found.litert, test.labels),
-        "tflm_int8": accuracy(found.tflm, test.labels),
-    }
-    lost = scores["float"]["accuracy"] - scores["tflm_int8"]["accuracy"]
+    scores = Accuracies(
+        float32=accuracy(found.float32, test.labels),
+        litert_int8=accuracy(found.litert, test.labels),
+        tflm_int8=accuracy(found.tflm, test.labels),
+    )
+    lost = scores.float32.accuracy - scores.tflm_int8.accuracy
     noise = layer_noise(models.candidate.network, models.int8, models.float32, test.images[:IMAGES])
-    return {
-        "test_images": len(test),
-        "accuracy": scores,
-        "int8_loss": lost,
-        "int8_loses_too_much": lost > MOST_LOST,
-        "same_class_litert_and_tflm": float(np.mean(found.litert == found.tflm)),
-        "same_logits_litert_and_tflm": found.same_logits,
-        **confusion(found.tflm, test.labels, models.classes),
-        "worst_layers": [one.to_dict() for one in worst(noise)],
-        "output_snr_db": noise[-1].snr_db if noise else None,
-    }
+    return ImageFigures(
+        test_images=len(test),
+        accuracy=scores,
+        int8_loss=lost,
+        int8_loses_too_much=lost > MOST_LOST,
+        same_class_litert_and_tflm=float(np.mean(found.litert == found.tflm)),
+        same_logits_litert_and_tflm=found.same_logits,
+        **dict(confusion(found.tflm, test.labels, models.classes)),
+        worst_layers=tuple(AddedNoise(**asdict(one)) for one in worst(noise)),
+        output_snr_db=noise[-1].snr_db if noise else None,
+    )
 
 
-def warning(report: dict[str, Any]) -> str:
+def warning(figures: ImageFigures, quantization: PostTraining | FineTuned) -> str:
     """What to say of a model that loses too much in int8; empty for one that does not."""
-    if not report["int8_loses_too_much"]:
+    if not figures.int8_loses_too_much:
         return ""
     layers = "; ".join(
-        f"{one['layer']} ({one['operator']}) adds noise of {one['added']:.2%} of the signal, "
-        f"{one['snr_db']:.1f} dB are left"
-        for one in report["worst_layers"]
+        f"{one.layer} ({one.operator}) adds noise of {one.added:.2%} of the signal, {one.snr_db:.1f} dB are left"
+        for one in figures.worst_layers
     )
     return (
-        f"int8 loses {100 * report['int8_loss']:.1f} points to float"
+        f"int8 loses {100 * figures.int8_loss:.1f} points to float"
         + (f"; the worst layers: {layers}" if layers else "")
-        + ("" if report["quantization"]["method"] == "fine-tuned" else "; --qat fine-tunes it in int8")
+        + ("" if isinstance(quantization, FineTuned) else "; --qat fine-tunes it in int8")
     )
 
 
-def is_collapsed(report: dict[str, Any]) -> bool:
+def is_collapsed(accuracy: Accuracies, num_classes: int) -> bool:
     """Whether int8 surely has less than half of what float has above chance: no network to give to anybody."""
-    chance = 1 / len(report["classes"])
-    exact, int8 = report["accuracy"]["float"], report["accuracy"]["tflm_int8"]
-    learned = exact["low_95"] > chance
-    return bool(learned and int8["high_95"] < chance + (exact["accuracy"] - chance) / 2)
+    chance = 1 / num_classes
+    exact, int8 = accuracy.float32, accuracy.tflm_int8
+    learned = exact.low_95 > chance
+    return learned and int8.high_95 < chance + (exact.accuracy - chance) / 2
 
 
 def _classes(models: Models, images: np.ndarray, note: Note) -> Classes:
@@ -138,11 +152,32 @@ def _check_ends(models: Models) -> None:
             raise ExportError(f"model_{name}.tflite: came {came}, expected {kind} {wanted[0]} and {wanted[1]}")
 
 
-def _on_board(cost: CostReport, board: Board, arena: Arena) -> dict[str, Any]:
-    verdict = judge(cost, board).to_dict()
-    names = ("fits", "over_by", "left", "latency_ms", "latency_basis", "latencies_ms", "energy_mj")
-    return {name: verdict[name] for name in names} | {
-        "arena_bytes": board.arena_bytes,
-        "model_bytes": board.model_bytes,
-        "fits_with_margin": arena.num_bytes <= board.arena_bytes and cost.flash_bytes <= board.model_bytes,
-    }
+def _predicted(cost: CostReport) -> Predicted:
+    names = Predicted.model_fields.keys() - {"peak_tensors", "work"}
+    return Predicted(
+        **{name: getattr(cost, name) for name in names},
+        peak_tensors=tuple(LiveTensor(operator=name, bytes=size) for name, size in cost.peak_tensors),
+        work=WorkFigures(**asdict(cost.work)),
+    )
+
+
+def _on_board(cost: CostReport, board: Board, arena: Arena) -> OnBoard:
+    verdict = judge(cost, board)
+    latencies = tuple(map(_latency, verdict.latencies.values()))
+    energy = verdict.energy
+    return OnBoard(
+        fits=verdict.fits,
+        over_by=verdict.over_by,
+        left=verdict.left,
+        latency_ms=latencies[0] if latencies else None,
+        latency_basis=verdict.basis,
+        latencies_ms=latencies,
+        energy_mj=Energy(low=energy.low_mj, high=energy.high_mj) if energy else None,
+        arena_bytes=board.arena_bytes,
+        model_bytes=board.model_bytes,
+        fits_with_margin=arena.num_bytes <= board.arena_bytes and cost.flash_bytes <= board.model_bytes,
+    )
+
+
+def _latency(latency: LatencyRange) -> Latency:
+    return Latency(low=latency.low_ms, high=latency.high_ms, runtime=latency.runtime)

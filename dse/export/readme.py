@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dse._util.units import count_text, milliseconds_text
+from dse.export.report import BundleReport, FineTuned, Interval, OnBoard, Rates, Score
 
 # Of a report what is a record, and follows from no file of the bundle.
-RECORDED = ("format", "trial", "seed", "quantization", "validation", "classes", "data", "task", "boards", "versions")
 RECORDED_TEXT = "trial, seed, validation accuracy, how it was quantized"
 MOST_CLASSES = 20  # of which a table is still read
 
 
-def readme(report: dict[str, Any]) -> str:
+def readme(report: BundleReport) -> str:
     """Markdown, from the report alone."""
-    predicted, measured, arena = report["predicted"], report["measured"], report["arena"]
-    shape = " x ".join(map(str, report["input_shape"]))
-    plan = "the offline plan in the file" if measured["plan"] == "offline" else "its own greedy plan"
-    operators = ", ".join(f"{count} {name}" for name, count in measured["operators"].items())
-    boards = "\n".join(_board_line(name, verdict) for name, verdict in report["fits"].items())
-    return f"""# Candidate {report["candidate"]}
+    predicted, measured, arena = report.predicted, report.measured, report.arena
+    shape = " x ".join(map(str, report.input_shape))
+    plan = "the offline plan in the file" if measured.plan == "offline" else "its own greedy plan"
+    operators = ", ".join(f"{count} {name}" for name, count in measured.operators.items())
+    boards = "\n".join(_board_line(name, verdict) for name, verdict in report.fits.items())
+    return f"""# Candidate {report.candidate}
 
 `model_int8.tflite` takes int8 images of {shape}: feed `pixel - 128`. It returns one int8 score per class, in the
 order of `labels.txt`; the class is the largest. `firmware/` has it as C++, with a program that runs it and a self-test.
 
-{count_text(predicted["params"])} parameters, {count_text(predicted["macs"])} multiply-accumulates.
+{count_text(predicted.params)} parameters, {count_text(predicted.macs)} multiply-accumulates.
 Operators: {operators}.
 
 ## Does it fit
 
 {_table(report)}
 
-The head is TFLM's, with {plan}. On a 32-bit microcontroller the tail is {predicted["arena_tail_bytes"]:,}
-bytes, so the arena must have {arena["needed_bytes"]:,}, with what TFLM needs to start. `firmware/model_settings.h`
-gives it {arena["bytes"]:,}: {arena["margin_bytes"]:,} more, for the scratch buffers of optimised kernels.
+The head is TFLM's, with {plan}. On a 32-bit microcontroller the tail is {predicted.arena_tail_bytes:,}
+bytes, so the arena must have {arena.needed_bytes:,}, with what TFLM needs to start. `firmware/model_settings.h`
+gives it {arena.bytes:,}: {arena.margin_bytes:,} more, for the scratch buffers of optimised kernels.
 
 {boards}
 
@@ -52,9 +50,9 @@ runs all of it again from these files and the test images, but for what only the
 """
 
 
-def _table(report: dict[str, Any]) -> str:
+def _table(report: BundleReport) -> str:
     rows = [
-        f"| {title} | {report['predicted'][key]:,} | {report['measured'][key]:,} |"
+        f"| {title} | {getattr(report.predicted, key):,} | {getattr(report.measured, key):,} |"
         for title, key in (
             ("arena head (activations)", "arena_head_bytes"),
             ("arena tail on a 64-bit host", "arena_tail_bytes_host"),
@@ -64,49 +62,52 @@ def _table(report: dict[str, Any]) -> str:
     return "\n".join(("| bytes | predicted | measured |", "|---|---|---|", *rows))
 
 
-def _board_line(name: str, verdict: dict[str, Any]) -> str:
-    over = [f"{what} by {size:,} bytes" for what, size in verdict["over_by"].items() if size]
+def _board_line(name: str, verdict: OnBoard) -> str:
+    over = [f"{what} by {size:,} bytes" for what, size in verdict.over_by.items() if size]
     latencies = [
-        f"{milliseconds_text(one['low'])} to {milliseconds_text(one['high'])} with {one['runtime']}"
-        for one in verdict["latencies_ms"]
+        f"{milliseconds_text(one.low)} to {milliseconds_text(one.high)} with {one.runtime}"
+        for one in verdict.latencies_ms
     ]
     took = f"; latency (modelled) {', '.join(latencies)}" if latencies else ""
-    fits = "fits" if verdict["fits"] else f"does not fit: {', '.join(over)}"
-    if verdict["fits"] and not verdict["fits_with_margin"]:
+    fits = "fits" if verdict.fits else f"does not fit: {', '.join(over)}"
+    if verdict.fits and not verdict.fits_with_margin:
         fits += ", but not with the margin: define a smaller MODEL_ARENA_BYTES"
     return f"- {name}: {fits}{took}"
 
 
-def _accuracy(report: dict[str, Any]) -> str:
-    forms = [("float", "float"), ("int8 on LiteRT", "litert_int8"), ("int8 on TensorFlow Lite Micro", "tflm_int8")]
-    rows = [_score(title, report["accuracy"][key]) for title, key in forms]
-    if before := report["quantization"].get("before"):
-        rows.append(_score("before fine-tuning: float", before["float"]))
-        rows.append(_score("before fine-tuning: int8 on LiteRT", before["litert_int8"]))
-    some = " (the first ones only)" if report["partial"] else ""
+def _accuracy(report: BundleReport) -> str:
+    scores = report.accuracy
+    rows = [
+        _score("float", scores.float32),
+        _score("int8 on LiteRT", scores.litert_int8),
+        _score("int8 on TensorFlow Lite Micro", scores.tflm_int8),
+    ]
+    if isinstance(report.quantization, FineTuned):
+        before = report.quantization.before
+        rows.append(_score("before fine-tuning: float", before.float32))
+        rows.append(_score("before fine-tuning: int8 on LiteRT", before.litert_int8))
+    some = " (the first ones only)" if report.partial else ""
     text = [
-        f"On {report['test_images']:,} test images{some} of {report['data']['source']}:",
+        f"On {report.test_images:,} test images{some} of {report.data.source}:",
         "",
         "| | accuracy | 95 % interval |",
         "|---|---|---|",
         *rows,
     ]
-    if report["warning"]:
-        text += ["", f"**Warning:** {report['warning']}."]
+    if report.warning:
+        text += ["", f"**Warning:** {report.warning}."]
     return "\n".join(text)
 
 
-def _score(title: str, score: dict[str, Any]) -> str:
-    return "| {} | {accuracy:.2%} | {low_95:.2%} to {high_95:.2%} |".format(title, **score)
+def _score(title: str, score: Score) -> str:
+    return f"| {title} | {score.accuracy:.2%} | {score.low_95:.2%} to {score.high_95:.2%} |"
 
 
-def _classes(report: dict[str, Any]) -> str:
+def _classes(report: BundleReport) -> str:
     """Figures by class of int8 on TFLM, and who is taken for whom."""
-    names, mean = report["classes"], report["mean"]
-    summary = "Mean over classes, int8 on TFLM (95 % intervals): " + ", ".join(
-        f"{title} {_share(mean, key)}"
-        for title, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
-    )
+    names = report.classes
+    precision, recall, f1 = _rates(report.mean)
+    summary = f"Mean over classes, int8 on TFLM (95 % intervals): precision {precision}, recall {recall}, F1 {f1}"
     if len(names) > MOST_CLASSES:
         return summary + ". By class, with the confusion matrix, in `report.json`."
     head = " | ".join(str(index) for index in range(len(names)))
@@ -114,38 +115,46 @@ def _classes(report: dict[str, Any]) -> str:
         f"| | class | precision | recall | F1 | found as {head} |",
         "|---|---|---|---|---|" + "---|" * len(names),
     ]
-    for index, (name, figures) in enumerate(report["per_class"].items()):
-        counts = " | ".join(map(str, report["confusion_matrix"][index]))
-        shares = " | ".join(_share(figures, key) for key in ("precision", "recall", "f1"))
-        lines.append(f"| {index} | {_cell(name)} | {shares} | {counts} |")
+    for index, (name, figures) in enumerate(report.per_class.items()):
+        counts = " | ".join(map(str, report.confusion_matrix[index]))
+        lines.append(f"| {index} | {_cell(name)} | {' | '.join(_rates(figures))} | {counts} |")
     return "\n".join((*lines, "", summary + "."))
 
 
-def _share(figures: dict[str, Any], key: str) -> str:
-    low, high = figures[f"{key}_95"]
-    return f"{figures[key]:.1%} ({100 * low:.1f} to {100 * high:.1f})"
+def _rates(rates: Rates) -> tuple[str, str, str]:
+    """Precision, recall and F1, each with its interval."""
+    return (
+        _rate(rates.precision, rates.precision_95),
+        _rate(rates.recall, rates.recall_95),
+        _rate(rates.f1, rates.f1_95),
+    )
+
+
+def _rate(rate: float, interval: Interval) -> str:
+    low, high = interval
+    return f"{rate:.1%} ({100 * low:.1f} to {100 * high:.1f})"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _origin(report: dict[str, Any]) -> str:
-    quantization, golden = report["quantization"], report["golden"]
-    ranges = f"{quantization['calibration_images']} training images"
+def _origin(report: BundleReport) -> str:
+    quantization, golden = report.quantization, report.golden
+    ranges = f"{quantization.calibration_images} training images"
     how = f"- int8 by post-training quantization: weights per channel, ranges from {ranges}"
-    if quantization["method"] == "fine-tuned":
+    if isinstance(quantization, FineTuned):
         how = (
-            f"- int8 by quantization-aware fine-tuning: {quantization['epochs']} epochs at a learning rate of"
-            f" {quantization['learning_rate']:g}, ranges from {ranges} at first"
+            f"- int8 by quantization-aware fine-tuning: {quantization.epochs} epochs at a learning rate of"
+            f" {quantization.learning_rate:g}, ranges from {ranges} at first"
         )
-    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return "\n".join(
         (
-            f"- images: {report['data']['source']} (SHA-256 {report['data']['sha256']})",
-            f"- trial {report['trial']} of a search with seed {report['seed']}",
+            f"- images: {report.data.source} (SHA-256 {report.data.sha256})",
+            f"- trial {report.trial} of a search with seed {report.seed}",
             how,
-            f"- golden vectors: {golden['count']}. {golden['source']}",
+            f"- golden vectors: {golden.count}. {golden.source}",
             f"- {versions}",
         )
     )

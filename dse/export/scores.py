@@ -10,35 +10,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from dse._util.intervals import Z95, wilson
+from dse.export.report import ClassFigures, ClassRates, Interval, Rates, Score
 
-Interval = list[float]
 MOST_CELLS = 20  # classes up to which the cells of the confusion matrix have intervals: there are their square
 
 
-def accuracy(found: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """The share of the classes that are right, with its 95 % interval (Wilson)."""
+def accuracy(found: np.ndarray, labels: np.ndarray) -> Score:
+    """Accuracy: the fraction of the classes found that are correct, with its 95 % interval (Wilson)."""
     correct = int(np.sum(found == labels))
     low, high = wilson(correct, len(labels))
-    return {"accuracy": correct / len(labels), "low_95": low, "high_95": high}
+    return Score(accuracy=correct / len(labels), low_95=low, high_95=high)
 
 
-def confusion(found: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+def confusion(found: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> ClassFigures:
     """Confusion matrix, a row per true class, and what follows from it (`class_figures`)."""
     from sklearn.metrics import confusion_matrix
 
     return class_figures(confusion_matrix(labels, found, labels=np.arange(len(classes))), classes)
 
 
-def class_figures(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+def class_figures(matrix: np.ndarray, classes: Sequence[str]) -> ClassFigures:
     """A confusion matrix of counts, with precision, recall and F1 of each class and in the mean.
 
-    A class that was never found has precision 0. Beside every figure NAME stands its interval NAME_95; beside a matrix
-    of few classes those of its cells as shares of their rows.
+    A class that was never found has precision 0. A matrix of few classes has the intervals of its cells, as shares of
+    their rows.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -46,31 +45,38 @@ def class_figures(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     true, said = (cells.ravel() for cells in np.meshgrid(numbers, numbers, indexing="ij"))
     figures = precision_recall_fscore_support(true, said, labels=numbers, sample_weight=matrix.ravel(), zero_division=0)
     precision, recall, f1 = (np.asarray(values).tolist() for values in figures[:3])
-    means = {"precision": precision, "recall": recall, "f1": f1}
-    return {
-        "confusion_matrix": matrix.tolist(),
-        **({"confusion_matrix_95": _cell_intervals(matrix)} if len(classes) <= MOST_CELLS else {}),
-        "per_class": {
-            name: {"precision": precision[i], "recall": recall[i], "f1": f1[i]}
-            | _class_intervals(matrix, i)
-            | {"images": int(matrix[i].sum())}
+    return ClassFigures(
+        confusion_matrix=tuple(map(tuple, matrix.tolist())),
+        confusion_matrix_95=_cell_intervals(matrix) if len(classes) <= MOST_CELLS else None,
+        per_class={
+            name: ClassRates(
+                precision=precision[i],
+                recall=recall[i],
+                f1=f1[i],
+                **_class_intervals(matrix, i),
+                images=int(matrix[i].sum()),
+            )
             for i, name in enumerate(classes)
         },
-        "mean": {name: math.fsum(values) / len(values) for name, values in means.items()} | mean_intervals(matrix),
-    }
+        mean=Rates(precision=_mean(precision), recall=_mean(recall), f1=_mean(f1), **mean_intervals(matrix)),
+    )
 
 
-def _cell_intervals(matrix: np.ndarray) -> list[list[Interval]]:
-    return [[list(wilson(int(cell), int(row.sum()))) for cell in row] for row in matrix]
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _cell_intervals(matrix: np.ndarray) -> tuple[tuple[Interval, ...], ...]:
+    return tuple(tuple(wilson(int(cell), int(row.sum())) for cell in row) for row in matrix)
 
 
 def _class_intervals(matrix: np.ndarray, index: int) -> dict[str, Interval]:
     right, true, said = int(matrix[index, index]), int(matrix[index].sum()), int(matrix[:, index].sum())
-    shares = wilson(right, true + said - right)
+    low, high = wilson(right, true + said - right)
     return {
-        "precision_95": list(wilson(right, said)),
-        "recall_95": list(wilson(right, true)),
-        "f1_95": [2 * share / (1 + share) for share in shares],
+        "precision_95": wilson(right, said),
+        "recall_95": wilson(right, true),
+        "f1_95": (2 * low / (1 + low), 2 * high / (1 + high)),
     }
 
 
@@ -99,5 +105,5 @@ def mean_intervals(matrix: np.ndarray) -> dict[str, Interval]:
         mean, half = float(values.mean()), Z95 * math.sqrt(variance)
         # Where all are right, or none, nothing varies: as one share of all images.
         ends = (mean - half, mean + half) if half else wilson(round(mean * total), int(total))
-        found[f"{name}_95"] = [max(0.0, ends[0]), min(1.0, ends[1])]
+        found[f"{name}_95"] = (max(0.0, ends[0]), min(1.0, ends[1]))
     return found

@@ -15,16 +15,22 @@ from click.testing import CliRunner
 from PIL import Image
 
 from dse.cli import cli
-from dse.cli.export_command import export_records
 from dse.data.datasets import Data
 from dse.errors import ExportError, FileError, RunError
 from dse.export.bundle import list_bundles, read_bundle
 from dse.export.check import check_bundle
 from dse.export.golden_images import chosen_images, generated_images
 from dse.export.measure import is_collapsed, warning
+from dse.export.report import (
+    Accuracies,
+    AddedNoise,
+    ImageFigures,
+    PostTraining,
+    read_report,
+)
+from dse.export.runs import export_run
 from dse.export.scores import accuracy
 from dse.search.loop import search
-from dse.search.run_folder import load_summary
 from dse.tasks import load_task
 from tests.helpers.searches import Watcher, settings
 
@@ -82,19 +88,19 @@ def test_a_bundle_has_all_files_and_is_as_it_reports(bundle: Path, sample_data: 
 
 def test_the_figures_of_a_report_go_together(bundle: Path, sample_data: Data) -> None:
     report = read_bundle(bundle).report
-    matrix = np.array(report["confusion_matrix"])
-    assert matrix.sum() == report["test_images"] == 100
-    assert np.trace(matrix) / 100 == report["accuracy"]["tflm_int8"]["accuracy"]
+    matrix = np.array(report.confusion_matrix)
+    assert matrix.sum() == report.test_images == 100
+    assert np.trace(matrix) / 100 == report.accuracy.tflm_int8.accuracy
     assert matrix.sum(axis=1).tolist() == np.bincount(sample_data.test.labels[:100], minlength=10).tolist()
-    for index, figures in enumerate(report["per_class"].values()):
+    for index, figures in enumerate(report.per_class.values()):
         right, found = matrix[index, index], matrix[:, index].sum()
-        assert figures["precision"] == pytest.approx(right / found if found else 0)
-        assert figures["recall"] == pytest.approx(right / matrix[index].sum())
-    assert report["predicted"]["arena_head_bytes"] == report["measured"]["arena_head_bytes"]
-    assert report["predicted"]["operators"] == report["measured"]["operators"]
-    assert report["arena"]["bytes"] == report["predicted"]["arena_bytes"] + report["arena"]["margin_bytes"]
-    assert report["seed"] == 0
-    assert report["worst_layers"][0]["added"] >= report["worst_layers"][1]["added"] > 0
+        assert figures.precision == pytest.approx(right / found if found else 0)
+        assert figures.recall == pytest.approx(right / matrix[index].sum())
+    assert report.predicted.arena_head_bytes == report.measured.arena_head_bytes
+    assert report.predicted.operators == report.measured.operators
+    assert report.arena.bytes == report.predicted.arena_bytes + report.arena.margin_bytes
+    assert report.seed == 0
+    assert report.worst_layers[0].added >= report.worst_layers[1].added > 0
 
 
 @pytest.mark.parametrize(
@@ -108,12 +114,9 @@ def test_the_figures_of_a_report_go_together(bundle: Path, sample_data: Data) ->
         (lambda r: r["accuracy"]["float"].update(accuracy=0.99), "accuracy.float.accuracy: reported 0.99, found 0."),
         (lambda r: r["confusion_matrix"][0].__setitem__(3, 99), "confusion_matrix[0][3]: reported 99, found "),
         (lambda r: r["worst_layers"].pop(), "worst_layers: reported "),
-        (lambda r: r["mean"].pop("f1"), "mean.f1: reported None, found 0."),
-        (lambda r: r.pop("mean"), "report.json: README.md cannot be made of it: 'mean' is missing"),
-        (lambda r: r.update(best_ever=1), "'best_ever': no figure of a bundle"),
         (lambda r: r["golden"].update(count=99), "golden.count: reported 99, found 16"),
         (lambda r: r.update(classes=r["classes"][::-1]), "classes: reported ("),
-        (lambda r: r["input"].update(scale="\x1b[2J"), "input.scale: reported '\\x1b[2J', found 0.0039"),
+        (lambda r: r["measured"].update(plan="\x1b[2J"), "measured.plan: reported '\\x1b[2J', found 'greedy'"),
         (lambda r: r.update(warning="none"), "warning: reported 'none', found "),
     ],
 )  # fmt: skip
@@ -126,6 +129,42 @@ def test_a_figure_that_is_another_is_found(
     changed_report(copy, change)
     problems = differences(copy, sample_data)
     assert any(problem.startswith(message) for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r["mean"].pop("f1"), "mean.f1: Field required"),
+        (lambda r: r.pop("mean"), "mean: Field required"),
+        (lambda r: r.update(best_ever=1), "best_ever: Extra inputs are not permitted"),
+        (lambda r: r.update({"\x1b[2J": 1}), "'\\x1b[2J': Extra inputs are not permitted"),
+        (lambda r: r["input"].update(scale="\x1b[2J"), "input.scale: Input should be a valid number"),
+        (lambda r: r.update(confusion_matrix=[]), "confusion_matrix: expected a row and a column for each of 10 classes"),
+        (
+            lambda r: r.update(confusion_matrix=[[0] * 10] * 10),
+            "confusion_matrix: expected the counts of at least one image",
+        ),
+        (lambda r: r["per_class"].pop("cat"), "per_class: expected the names in classes"),
+        (lambda r: r.pop("int8_loses_too_much"), "int8_loses_too_much: Field required"),
+        (lambda r: r.update(worst_layers=5), "worst_layers: Input should be a valid array"),
+        (lambda r: r.update(int8_loss=math.inf), "int8_loss: Input should be a finite number"),
+        (
+            lambda r: r.update(quantization={"method": "fine-tuned"}),
+            "quantization.fine-tuned.calibration_images: Field required",
+        ),
+        (lambda r: r["boards"][0].pop("core"), "boards[0].core: Field required"),
+        (lambda r: r["task"].update(dataset="mnist"), "task.dataset: Input should be "),
+    ],
+)  # fmt: skip
+def test_a_damaged_report_is_one_message(change: Callable[[dict], object], message: str, copy: Path) -> None:  # type: ignore[type-arg]
+    changed_report(copy, change)
+    with pytest.raises(FileError) as error:
+        read_bundle(copy)
+    assert str(error.value).startswith(f"{copy / 'report.json'}: {message}")
+
+
+def test_a_report_is_written_as_it_was_read(bundle: Path) -> None:
+    assert read_report(bundle).to_json() == (bundle / "report.json").read_text(encoding="utf-8")
 
 
 def test_a_file_that_is_another_is_found(copy: Path, sample_data: Data) -> None:
@@ -212,19 +251,9 @@ def test_a_damaged_bundle_is_one_message(file: str, content: bytes | None, copy:
     assert "differs (accuracies left out)" in done.output
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda r: r.update(confusion_matrix=[]),
-        lambda r: r.pop("int8_loses_too_much"),
-        lambda r: r.update(worst_layers=5),
-        lambda r: r.update(quantization={"method": "fine-tuned"}),
-        lambda r: r.update(versions={"": "1"}),
-    ],
-)
-def test_a_damaged_report_is_no_traceback(change: Callable[[dict], object], copy: Path) -> None:  # type: ignore[type-arg]
-    changed_report(copy, change)
-    differences(copy)
+def test_a_bundle_of_other_versions_is_checked(copy: Path) -> None:
+    changed_report(copy, lambda report: report.update(versions={"": "1"}))
+    assert differences(copy) == ["README.md: is not what the model and the report give"]
 
 
 def test_a_figure_that_rounds_otherwise_is_the_same(copy: Path) -> None:
@@ -249,11 +278,11 @@ def test_images_of_a_folder_stay_with_their_owner(task_name: str, tmp_path: Path
     run = tmp_path / "run"
     task = load_task(task_name or str(tmp_path / "animals")).model_copy(update={"accuracy": "float"})
     search(settings(run, task=task, data=str(tmp_path / "animals"), trials=1), Watcher())
-    [exported] = export_records(run, load_summary(run).records[:1], (), None, None, None)
+    [exported] = export_run(run, trials=[0])
     golden = read_bundle(exported.folder).golden
     assert golden.indices.tolist() == [-1] * 16
     assert golden.source.startswith("Generated images")
-    assert exported.report["classes"] == ["cat", "dog"]
+    assert exported.report.classes == ("cat", "dog")
 
 
 def test_golden_images_have_every_class() -> None:
@@ -266,28 +295,24 @@ def test_golden_images_have_every_class() -> None:
 
 
 def test_a_loss_of_more_than_a_point_is_a_warning() -> None:
-    layer = {"layer": "b1_dpd_depthwise", "operator": "DEPTHWISE_CONV_2D", "snr_db": 3.0, "added": 0.125}
-    report = {
-        "int8_loses_too_much": True,
-        "int8_loss": 0.034,
-        "worst_layers": [layer],
-        "quantization": {"method": "post-training"},
-    }
-    assert warning(report) == (
+    layer = AddedNoise(layer="b1_dpd_depthwise", operator="DEPTHWISE_CONV_2D", snr_db=3.0, added=0.125)
+    lost = ImageFigures.model_construct(int8_loses_too_much=True, int8_loss=0.034, worst_layers=(layer,))
+    as_trained = PostTraining(calibration_images=200)
+    assert warning(lost, as_trained) == (
         "int8 loses 3.4 points to float; the worst layers: b1_dpd_depthwise (DEPTHWISE_CONV_2D) adds noise of 12.50% of the"
         " signal, 3.0 dB are left;"
         " --qat fine-tunes it in int8"
     )
-    assert warning(report | {"int8_loses_too_much": False}) == ""
+    assert warning(lost.model_copy(update={"int8_loses_too_much": False}), as_trained) == ""
 
 
 def test_less_than_half_of_what_float_knows_is_a_collapse() -> None:
     def collapsed(exact: float, int8: float, images: int) -> bool:
         scores = {
             name: accuracy(np.arange(images) < round(share * images), np.ones(images, bool))
-            for name, share in (("float", exact), ("tflm_int8", int8))
+            for name, share in (("float", exact), ("litert_int8", int8), ("tflm_int8", int8))
         }
-        return is_collapsed({"classes": ["x"] * 10, "accuracy": scores})
+        return is_collapsed(Accuracies(**scores), 10)
 
     assert collapsed(0.7, 0.35, 1000)  # half of the way from 0.1 to 0.7 is 0.4
     assert not collapsed(0.7, 0.45, 1000)

@@ -35,13 +35,13 @@ def test_it_compiles_for_the_target(core: str, bundle: Path, tmp_path: Path) -> 
     sizes = {name: int(size) for name, size in re.findall(r"^(\.\w+)\S*\s+(\d+)", sections, re.MULTILINE)}
     report = read_bundle(bundle).report
     # What is flashed for the model is what was reported, and none of it is in RAM.
-    assert sizes[".rodata"] == report["measured"]["flash_bytes"] == (bundle / "model_int8.tflite").stat().st_size
+    assert sizes[".rodata"] == report.measured.flash_bytes == (bundle / "model_int8.tflite").stat().st_size
     assert sizes[".data"] == sizes[".bss"] == sizes[".text"] == 0
     arena = subprocess.run(
         [compiler("arm-none-eabi-size"), "-A", str(tmp_path / "classifier.o")], capture_output=True, text=True
     ).stdout
     bss = sum(int(size) for size in re.findall(r"^\.bss\S*\s+(\d+)", arena, re.MULTILINE))
-    assert bss >= report["arena"]["bytes"]
+    assert bss >= report.arena.bytes
 
 
 def test_the_self_test_passes_on_the_host(bundle: Path, tmp_path: Path) -> None:

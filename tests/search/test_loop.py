@@ -11,12 +11,12 @@ import pytest
 
 from dse._util.files import locked
 from dse._util.quiet import quiet_tensorflow
-from dse.cli.export_command import export_records
 from dse.cost.report import estimate
 from dse.data.datasets import load_data
 from dse.errors import NothingFitsError, RunError
 from dse.export.bundle import read_bundle
 from dse.export.check import check_bundle
+from dse.export.runs import export_run
 from dse.hardware.boards import load_board
 from dse.hardware.budget import Budgets
 from dse.screening.feasibility import find_nearest
@@ -79,8 +79,8 @@ def test_a_run_on_a_folder_writes_down_what_is_scored(tmp_path: Path) -> None:
     assert len(shapes) > 1
     assert grey.params["color"] == "grey"
     quiet_tensorflow()
-    exported = export_records(tmp_path / "run", [grey], (), str(folder), None, None)[0]
-    assert exported.report["input_shape"] == list(grey.candidate.input_shape)  # type: ignore[union-attr]
+    [exported] = export_run(tmp_path / "run", trials=[grey.number], data=str(folder))
+    assert exported.report.input_shape == grey.candidate.input_shape  # type: ignore[union-attr]
     assert check_bundle(read_bundle(exported.folder), load_data(task, str(folder)), print) == []
 
 

@@ -1,0 +1,142 @@
+"""Bundles of a whole run: which trials to export, with which data, and all of them checked.
+
+TensorFlow is imported when the first trial is converted, and kept quiet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from dse._util.quiet import quiet_tensorflow
+from dse.data.datasets import Data, load_data
+from dse.errors import DataError, DseError, ExportError, RunError, TrialError
+from dse.export.bundle import Bundle, Exported, Note, list_bundles, read_bundle
+from dse.export.report import read_report
+from dse.hardware.boards import Board
+from dse.network.training import QatSettings
+from dse.search.record import TrialRecord
+from dse.search.run_folder import bundle_folder, data_location, load_summary, read_run, run_boards, run_task
+
+
+def export_run(
+    run: Path,
+    *,
+    trials: Iterable[int] | None = None,
+    boards: Sequence[Board] = (),
+    data: str | None = None,
+    out: Path | None = None,
+    test_images: int | None = None,
+    qat: QatSettings | None = None,
+    note: Note = lambda text: None,
+) -> list[Exported]:
+    """Export trials of a run by their numbers, or those on its front, with the data that the run was made with.
+
+    `boards` are those to report on, the run's own where none is given; `data` is where the images are, `out` the folder
+    of the bundles, `test_images` how many to score on. Raises RunError, DataError, and ExportError for trials that
+    cannot be exported, when all others are.
+    """
+    summary = load_summary(run)
+    if trials is None:
+        return _export(run, summary.front(), boards, data, out, test_images, qat, note)
+    chosen = []
+    for number in trials:
+        if number >= len(summary.records):
+            raise RunError(f"{run}: no trial {number}; there are {len(summary.records)}, from 0")
+        chosen.append(summary.records[number])
+    return _export(run, chosen, boards, data, out, test_images, qat, note)
+
+
+def export_front(run: Path, *, test_images: int | None = None, note: Note = lambda text: None) -> list[Exported]:
+    """Export the trials on the front that have no bundle yet; returns all bundles of the front."""
+    front = load_summary(run).front()
+    missing = [record for record in front if not _is_exported(bundle_folder(run, record.id), test_images)]
+    _export(run, missing, (), None, None, test_images, None, note)
+    folders = [bundle_folder(run, record.id) for record in front]
+    return [Exported(folder, read_report(folder)) for folder in folders]
+
+
+def _export(
+    run: Path,
+    records: list[TrialRecord],
+    boards: Sequence[Board],
+    data: str | None,
+    out: Path | None,
+    test_images: int | None,
+    qat: QatSettings | None,
+    note: Note,
+) -> list[Exported]:
+    if not records:
+        return []
+    loaded = _data_of(run, data)
+    boards = boards or run_boards(run)
+    quiet_tensorflow()
+    from dse.export.export import export
+
+    exported, problems = [], []
+    for record in records:
+        folder = out / record.id if out else None
+        try:
+            one = export(run, record, loaded, boards, folder=folder, test_images=test_images, qat=qat, note=note)
+        except (ExportError, TrialError) as error:
+            problems.append(f"trial {record.number} ({record.id}): {error}")
+        else:
+            exported.append(one)
+    if problems:
+        raise ExportError("; ".join(problems) + f"; {len(exported)} other bundle(s) were written")
+    return exported
+
+
+def _data_of(run: Path, location: str | None) -> Data:
+    """The images of a run. Raises RunError for others."""
+    description = read_run(run)
+    loaded = load_data(run_task(run), location or data_location(run))
+    if loaded.digest != description["settings"]["data_sha256"]:
+        raise RunError(
+            f"{run} was made with {description['data']['source']}, these images are others: {loaded.source}; "
+            "name the folder with --data"
+        )
+    return loaded
+
+
+def _is_exported(folder: Path, test_images: int | None) -> bool:
+    """Whether a bundle is there that was scored on as many images."""
+    try:
+        report = read_report(folder)
+    except DseError:  # none, a broken one, or one of an older format
+        return False
+    asked = report.test_images if test_images is None and not report.partial else test_images
+    return report.test_images == asked
+
+
+def check_bundles(
+    path: Path, *, data: str | None = None, without_data: bool = False, note: Note = lambda text: None
+) -> Iterator[tuple[Path, list[str]]]:
+    """Every bundle at a path with what differs from its report, as soon as it is checked.
+
+    `path` is a bundle, a folder of some, or a run; `data` is where the images are. Raises RunError where there is none.
+    """
+    quiet_tensorflow()
+    from dse.export.check import check_bundle
+
+    loaded: dict[str, Data] = {}
+    for folder in list_bundles(path):
+        try:
+            bundle = read_bundle(folder)
+            problems = check_bundle(bundle, None if without_data else _data_for(bundle, data, loaded), note)
+        except DseError as error:
+            problems = [str(error)]
+        yield folder, problems
+
+
+def _data_for(bundle: Bundle, location: str | None, loaded: dict[str, Data]) -> Data:
+    """The images that a bundle was measured on, kept in `loaded` by task. Raises DataError for others."""
+    task, measured_on = bundle.report.task, bundle.report.data
+    key = task.model_dump_json()
+    data = loaded[key] = loaded.get(key) or load_data(task, location)
+    if data.digest != measured_on.sha256:
+        raise DataError(
+            f"it was measured on {measured_on.source!a}, these images are others: {data.source}; "
+            "name the folder with --data, or leave the accuracies out with --without-data"
+        )
+    return data
