@@ -17,7 +17,12 @@ DseError                 one message; the command line prints it and exits with 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# A message names a parameter as Python does, in backticks: "`trial_timeout` 0 leaves no time". The command line shows
+# its option there (`cli.messages`). Nothing else in a message stands in backticks.
+PARAMETER = re.compile(r"`([a-z]\w*)`")
 
 
 class DseError(Exception):

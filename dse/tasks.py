@@ -35,8 +35,8 @@ class Task(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     task: str
     about: str = ""
-    # folder: train/<class>/*, test/<class>/* and perhaps val/<class>/*, given by --data; vww: such a folder, made by
-    # `dse data get vww` or given by --data
+    # folder: train/<class>/*, test/<class>/* and perhaps val/<class>/*, given as `data`; vww: such a folder, made by
+    # `dse data get vww` or given as `data`
     dataset: Literal["cifar10", "cifar100", "vww", "folder"]
     image_size: Annotated[int, Field(ge=8, le=512)] | None = None  # None: the size of the images, but at most
     largest_size: Annotated[int, Field(ge=8, le=512)] = 96

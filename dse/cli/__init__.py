@@ -53,6 +53,16 @@ class LazyGroup(click.Group):
             raise UnknownNameError("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command. What the library says of a parameter is said of its option."""
+        try:
+            return super().invoke(ctx)
+        except DseError as error:
+            from dse.cli.messages import with_options
+
+            error.args = (with_options(str(error)),)
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))

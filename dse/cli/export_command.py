@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dse.cli.messages import note, with_options
 from dse.errors import ExportError
 from dse.network.training import QatSettings
 
@@ -114,7 +115,7 @@ def _print(exported: Exported) -> None:
     ):
         click.echo(f"  accuracy {name}: {score.accuracy:.2%} ({score.low_95:.2%} to {score.high_95:.2%})")
     if report.warning:
-        click.echo(f"  warning: {report.warning}")
+        click.echo(f"  warning: {with_options(report.warning)}")
 
 
 def _check(path: Path, data: str | None, without_data: bool) -> None:
@@ -126,12 +127,7 @@ def _check(path: Path, data: str | None, without_data: bool) -> None:
     for folder, problems in check_bundles(path, data=data, without_data=without_data, note=note):
         click.echo(f"{folder}: {'differs' if problems else 'every figure is as reported'}{part}")
         for problem in problems:
-            click.echo(f"  {problem}")
+            click.echo(f"  {with_options(problem)}")
         bad += [folder] * bool(problems)
     if bad:
         raise ExportError(f"{len(bad)} bundle(s) are not as reported: {', '.join(map(str, bad))}")
-
-
-def note(text: str) -> None:
-    """Print a line of progress."""
-    click.echo(text, err=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
+from dse.cli.messages import with_options
+
 if TYPE_CHECKING:
     from dse.hardware.boards import Board
     from dse.search.record import TrialRecord
@@ -73,9 +75,8 @@ def print_trials(run: Path, as_json: bool) -> None:
         known = {k: v for k, v in record.values.items() if k != "accuracy" or record.outcome != "infeasible"}
         cells = [text(known[name]) if name in known else "" for name, text in shown.items()]
         mark = "*" if record.number in front else ""
-        table.add_row(
-            f"{mark}{record.number}", record.id, record.explorer, record.outcome, *cells, escape(record.reason)
-        )
+        reason = escape(with_options(record.reason))
+        table.add_row(f"{mark}{record.number}", record.id, record.explorer, record.outcome, *cells, reason)
     print_table(table, 150)
 
 
@@ -124,7 +125,7 @@ def print_front(run: Path, boards: list[Board], as_json: bool) -> None:
     click.echo(f"trials: {ends or 'none'}; accuracy is on the validation images", err=True)
     for record in summary.records:
         if record.outcome == "failed":
-            click.echo(f"trial {record.number} failed: {record.reason}", err=True)
+            click.echo(f"trial {record.number} failed: {with_options(record.reason)}", err=True)
 
 
 def _latency(row: dict[str, Any], board: Board, records: list[TrialRecord]) -> dict[str, Any] | None:

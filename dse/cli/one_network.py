@@ -11,47 +11,60 @@ import click
 if TYPE_CHECKING:
     from dse.space.space import Space
 
-OPTIONS = (
-    click.option("--task", default="cifar10", show_default=True, help="Task, as for dse search."),
-    click.option("--data", help="Where the images are, as for dse search."),
-    click.option("--board", "boards", multiple=True, help="Say whether it fits this board."),
-    click.option("--threads", type=click.IntRange(1, 1024), help="Threads. [default: the cores of this machine]"),
-    click.option(
-        "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of weights and batches."
+# By the name of the parameter of `train_only`.
+OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "task": ("--task", {"default": "cifar10", "show_default": True, "help": "Task, as for dse search."}),
+    "data": ("--data", {"help": "Where the images are, as for dse search."}),
+    "boards": ("--board", {"multiple": True, "help": "Say whether it fits this board."}),
+    "threads": (
+        "--threads",
+        {"type": click.IntRange(1, 1024), "help": "Threads. [default: the cores of this machine]"},
     ),
-    click.option(
-        "--out", type=click.Path(path_type=Path), help="Folder of the run. [default: results/NETWORK-trained or such]"
+    "seed": (
+        "--seed",
+        {
+            "type": click.IntRange(0, 2**31 - 1),
+            "default": 0,
+            "show_default": True,
+            "help": "Of weights and batches.",
+        },
     ),
-    click.option("--export/--no-export", "exporting", default=True, show_default=True, help="Write its bundle."),
-    click.option("--test-images", type=click.IntRange(min=1), help="Score on the first N test images. [default: all]"),
-)
-NAMES = ("task", "data", "boards", "threads", "seed", "out", "exporting", "test_images")
+    "out": (
+        "--out",
+        {
+            "type": click.Path(path_type=Path),
+            "help": "Folder of the run. [default: results/NETWORK-trained or such]",
+        },
+    ),
+    "exporting": (
+        "--export/--no-export",
+        {"default": True, "show_default": True, "help": "Write its bundle."},
+    ),
+    "test_images": (
+        "--test-images",
+        {"type": click.IntRange(min=1), "help": "Score on the first N test images. [default: all]"},
+    ),
+}
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options; the command gets them as keywords, for `train_only`."""
-    for option in reversed(OPTIONS):
-        command = option(command)
+    for name, (option, settings) in reversed(OPTIONS.items()):
+        command = click.option(option, name, **settings)(command)
     return command
+
+
+def split_options(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a command was given: its values for `train_only`, and the others."""
+    return (
+        {name: value for name, value in given.items() if name in OPTIONS},
+        {name: value for name, value in given.items() if name not in OPTIONS},
+    )
 
 
 def default_out(network: str, how: str) -> Path:
     """Where the run of a network goes that is `trained`, `pruned` or `sparse`."""
     return Path("results") / f"{network}-{how}"
-
-
-def _forget_a_failure(folder: Path) -> None:
-    """Empties a run whose training failed, to train the network again: what was wrong may have been mended."""
-    from dse._util.files import locked
-    from dse.search.run_folder import load_summary
-    from dse.search.study.database import OWN
-
-    if (folder / "run.yaml").is_file() and (folder / OWN).is_file():
-        with locked(folder):
-            records = load_summary(folder).records
-            if records and all(record.outcome == "failed" for record in records):
-                (folder / OWN).unlink()
-                (folder / "run.yaml").unlink()
 
 
 def train_only(
@@ -73,25 +86,18 @@ def train_only(
     """
     from dse.cli.search_command import data_of, finish, run_search
     from dse.hardware.boards import load_boards
-    from dse.hardware.budget import Budgets
-    from dse.search.settings import Settings
+    from dse.search.single import single_settings
     from dse.tasks import load_task
 
     the_task = load_task(task)
-    folder = out or default_out(space.name, "trained")
-    _forget_a_failure(folder)
-    settings = Settings(
-        space=space,
-        task=the_task,
-        boards=tuple(load_boards(boards)),
-        budgets=Budgets.of_boards(()),
-        folder=folder,
-        explorers={"grid": 1.0},
-        trials=1,
-        workers=0,
+    settings = single_settings(
+        space,
+        the_task,
+        out or default_out(space.name, "trained"),
+        boards=load_boards(boards),
+        data=data_of(task, the_task, data),
         threads=threads,
         seed=seed,
-        data=data_of(task, the_task, data),
         classes=classes,
     )
     summary = run_search(settings)

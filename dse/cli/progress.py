@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from dse._util.units import bytes_text, count_text, duration_text
+from dse.cli.messages import with_options
 from dse.search.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class PlainFace:
         click.echo(text, err=True)
 
     def note(self, text: str) -> None:
-        self.line(text)
+        self.line(with_options(text))
 
     def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
         self.trials, self.first_done = settings.trials, done
@@ -90,7 +91,7 @@ class PlainFace:
                 result = f"{record.values['accuracy']:.1%} in {duration_text(record.seconds)}"
                 self.line(f"trial {record.number}: {result}; {self.standing(summary)}")
             case "failed":
-                self.line(f"trial {record.number}: failed: {record.reason}")
+                self.line(f"trial {record.number}: failed: {with_options(record.reason)}")
             case _ if time.monotonic() - self.last_infeasible_line > 2:
                 self.last_infeasible_line = time.monotonic()
                 self.line(f"trial {record.number}: {record.outcome}: {record.reason}")

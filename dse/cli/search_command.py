@@ -217,8 +217,8 @@ def _why(folder: Path) -> str:
 
 def finish(folder: Path, complete: int, exporting: bool, test_images: int | None) -> None:
     """Shows the front, draws it, and exports what has no bundle yet."""
-    from dse.cli.export_command import note
     from dse.cli.front_command import print_front
+    from dse.cli.messages import note
     from dse.cli.plot_command import plot_run
     from dse.export.runs import export_front
     from dse.search.run_folder import run_boards

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from dse.hardware.boards import Board
-    from dse.network.candidate import Candidate
-    from dse.references.figures import Figure
-    from dse.screening.grid import GridPoint
-    from dse.search.record import TrialRecord
-    from dse.space.space import Defaults
+from dse.cli.messages import note
+from dse.errors import DseError
 
-Trained = dict[str, dict[str, float]]  # by architecture, accuracies by their kind
-COSTS = {
-    **{"params": "params", "MACs": "macs", "arena": "arena_bytes", "in place": "inplace_bytes"},
-    **{"fused": "fused_bytes", "flash": "flash_bytes"},
-}
+if TYPE_CHECKING:
+    from dse.screening.grid import GridPoint
 
 
 @click.command("table")
@@ -71,49 +62,52 @@ def command(
       dse table --space vww.yaml --grid width,resolution --measure --plot vww.html
       dse table --space reference/mobilenet_v2_vww.yaml --grid width --grid resolution
     """
-    from dse.errors import DseError, ExportError
     from dse.hardware.boards import load_boards
     from dse.screening.grid import accuracies, grid, parse_axes
+    from dse.search.grid_table import best_accuracies, defaults_of, grid_rows, measured_rows, trained_records
     from dse.space.space import load_space
 
     if markdown and as_json:
         raise DseError("came both --markdown and --json, expected one of them")
     space, named = load_space(name), load_boards(boards)
-    records = _trained(runs)
-    defaults = _defaults(records, classes)
+    records = trained_records(runs)
+    defaults = defaults_of(records, classes)
     points = grid(space, parse_axes(space, axes), defaults)
-    trained, published = _accuracies(records), accuracies(space)
+    trained, published = best_accuracies(records), accuracies(space)
     if plot and plot.suffix not in (".html", ".png"):
         raise DseError(f"--plot {plot}: expected a name that ends in .html or .png")
     if runs and not any(point.candidate and point.candidate.architecture in trained for point in points):
-        click.echo(f"--run: none of the {len(trained)} networks that were trained there is on this grid", err=True)
-    rows = []
-    for number, point in enumerate(points, 1):
-        row = _row(point, named, trained, published)
-        if measure and point.candidate:
-            click.echo(f"measuring {number} of {len(points)}", err=True)
-            try:
-                rows += _measured(row, point, trained, published)
-            except ExportError as error:
-                click.echo(f"{_others(point.values)}: {error}", err=True)
-        else:
-            rows.append(row)
-    others = next((point.others for point in points if point.others), {})
-    if others or defaults:
-        there = next((point.candidate for point in points if point.candidate), None)
-        click.echo(f"besides: {_others(others | ({'classes': there.classes} if there else {}))}", err=True)
-    for point in points:
-        if point.problem:
-            values = ", ".join(f"{place} {value}" for place, value in point.values.items())
-            click.echo(f"{values}: {point.problem}", err=True)
+        note(f"--run: none of the {len(trained)} networks that were trained there is on this grid")
+    if measure:
+        rows = measured_rows(points, named, trained, published, note)
+    else:
+        rows = grid_rows(points, named, trained, published)
+    _print_beside(points, bool(defaults))
     if plot:
         from dse.plots.grid import write_grid_plot
 
         write_grid_plot(plot, rows, list(points[0].values), f"{space.name}: {', '.join(points[0].values)}")
-        click.echo(f"plot: {plot}", err=True)
+        note(f"plot: {plot}")
     if as_json:
         click.echo(json.dumps(rows, indent=2))
-        return
+    else:
+        _print(rows, f"{space.name}: {space.about}", markdown)
+
+
+def _print_beside(points: list[GridPoint], with_classes: bool) -> None:
+    """What is not on the grid, and which combinations are no network."""
+    from dse.search.grid_table import values_text
+
+    others = next((point.others for point in points if point.others), {})
+    if others or with_classes:
+        there = next((point.candidate for point in points if point.candidate), None)
+        note(f"besides: {values_text(others | ({'classes': there.classes} if there else {}))}")
+    for point in points:
+        if point.problem:
+            note(f"{values_text(point.values, len(point.values))}: {point.problem}")
+
+
+def _print(rows: list[dict[str, Any]], title: str, markdown: bool) -> None:
     from dse.cli.tables import echo_markdown, echo_table
 
     names = dict.fromkeys(name for row in rows for name in row)  # one that is no network has fewer
@@ -122,106 +116,7 @@ def command(
     if markdown:
         echo_markdown(columns, cells)
     else:
-        echo_table(columns, cells, title=f"{space.name}: {space.about}")
-
-
-def _row(
-    point: GridPoint, boards: list[Board], trained: Trained, published: dict[str, dict[str, Figure]]
-) -> dict[str, Any]:
-    from dse.hardware.budget import Budget
-
-    candidate, cost = point.candidate, point.cost
-    figures = published.get(candidate.architecture, {}) if candidate else {}
-    said = {kind: figure.published for kind, figure in figures.items()}
-    return {
-        **point.values,
-        "id": candidate.id if candidate else None,
-        **{title: getattr(cost, name) if cost else None for title, name in COSTS.items()},
-        **{f"fits {board.name}": Budget.of_board(board).excess(cost) <= 0 if cost else None for board in boards},
-        "accuracy": _accuracy(trained, candidate, "accuracy"),
-        "published accuracy": said.get("accuracy"),
-        "published int8 accuracy": said.get("accuracy_int8"),
-    }
-
-
-def _measured(
-    row: dict[str, Any], point: GridPoint, trained: Trained, published: dict[str, dict[str, Figure]]
-) -> list[dict[str, Any]]:
-    """A row for the float file of a network and one for the int8 file, which alone has an arena."""
-    from dse._util.quiet import quiet_tensorflow
-
-    quiet_tensorflow()
-    from dse.quantization.timing import time_network
-
-    assert point.candidate
-    figures = published.get(point.candidate.architecture, {})
-    rows = []
-    for quantized, timed in sorted(time_network(point.candidate).items()):
-        kind = "accuracy_int8" if quantized else "accuracy_float"
-        said = figures.get("accuracy_int8" if quantized else "accuracy")
-        costs = {
-            title: row[title] for title in COSTS if title in ("params", "MACs") or (quantized and title != "flash")
-        }
-        fits = {name: value if quantized else None for name, value in row.items() if name.startswith("fits ")}
-        rows.append(
-            point.values
-            | {"id": row["id"], "quantized": quantized}
-            | dict.fromkeys(COSTS)
-            | costs
-            | fits
-            | {"file": timed.num_bytes, "latency ms": round(timed.milliseconds, 2)}
-            | {"accuracy": _accuracy(trained, point.candidate, kind)}
-            | {"published accuracy": said.published if said else None}
-        )
-    return rows
-
-
-def _accuracy(trained: Trained, candidate: Candidate | None, kind: str) -> float | None:
-    return trained.get(candidate.architecture, {}).get(kind) if candidate else None
-
-
-def _trained(runs: tuple[Path, ...]) -> list[TrialRecord]:
-    """The trials that these runs trained."""
-    if not runs:
-        return []
-    from dse.search.run_folder import load_summary
-
-    records = (record for run in runs for record in load_summary(run).records)
-    return [record for record in records if record.candidate and record.outcome == "complete"]
-
-
-def _defaults(records: list[TrialRecord], classes: int | None) -> Defaults | None:
-    """What a network has that its space does not say: as in these trials, whose accuracies could not be found else."""
-    from dse.errors import DseError
-    from dse.space.space import Defaults
-
-    candidates = [record.candidate for record in records if record.candidate]
-    found = sorted({candidate.classes for candidate in candidates})
-    if classes is None and len(found) > 1:
-        raise DseError(f"--run: came runs of {' and '.join(map(str, found))} classes; say which with --classes")
-    classes = classes or next(iter(found), None)
-    if classes is None:
-        return None
-    shapes = {candidate.input_shape for candidate in candidates}
-    return Defaults(shapes.pop() if len(shapes) == 1 else Defaults.input_shape, classes)
-
-
-def _accuracies(records: list[TrialRecord]) -> Trained:
-    """The best validation accuracies of every network, by its architecture, however it was trained."""
-    best: Trained = {}
-    for record in records:
-        if record.candidate:
-            found = best.setdefault(record.candidate.architecture, {})
-            for kind in ("accuracy", "accuracy_float", "accuracy_int8"):
-                if kind in record.values:
-                    found[kind] = max(record.values[kind], found.get(kind, 0.0))
-    return best
-
-
-def _others(values: Mapping[str, Any], shown: int = 6) -> str:
-    """What was not on the grid, as a part of a sentence."""
-    parts = [f"{place} {value}" for place, value in values.items()]
-    return ", ".join(parts[:shown]) + (f" and {len(parts) - shown} more" if len(parts) > shown else "")
+        echo_table(columns, cells, title=title)
 
 
 def _text(column: str, value: Any) -> str:

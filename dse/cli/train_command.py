@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from dse.cli.one_network import NAMES, run_options, train_only
+from dse.cli.one_network import run_options, split_options, train_only
 from dse.errors import DseError
-
-if TYPE_CHECKING:
-    from dse.space.space import Space
 
 
 @click.command("train")
@@ -43,43 +39,16 @@ def command(what: str, **given: Any) -> None:
       dse train results/big/models/0a1b2c3d4e5f --epochs 60 --out results/again
       dse train small.json --teacher results/big/models/0a1b2c3d4e5f
     """
+    from dse.search.single import single_space
     from dse.training.sources import source_name
 
     asked_for = click.get_current_context().get_parameter_source("task") is ParameterSource.COMMANDLINE
-    of_run = {name: given.pop(name) for name in NAMES}
-    training = {name: value for name, value in given.items() if value is not None}
+    of_run, of_training = split_options(given)
+    training = {name: value for name, value in of_training.items() if value is not None}
     training |= {name: source_name(training[name]) for name in ("pretrained", "teacher") if name in training}
     if "teacher" not in training and (training.keys() & {"teacher_weight", "temperature"}):
         raise DseError("--teacher-weight and --temperature go with a --teacher")
     if "head_epochs" in training and "pretrained" not in training:
         raise DseError("--head-epochs goes with --pretrained")
-    space, classes = _only(what, training)
+    space, classes = single_space(what, **training)
     train_only(space, classes=None if asked_for else classes, **of_run)
-
-
-def _only(what: str, training: dict[str, Any]) -> tuple[Space, int | None]:
-    """The network as a space in which nothing is open, and the classes that it was made for, where that is known."""
-    from dse.network.candidate import load_candidate
-    from dse.references.networks import load_network
-    from dse.screening.grid import open_text
-    from dse.space.single import space_of, with_training
-    from dse.training.sources import CANDIDATE
-
-    path = Path(what)
-    if path.is_dir() and not (path / CANDIDATE).is_file():
-        raise DseError(f"{what}: no candidate in there; expected a folder RUN/models/ID")
-    path = path / CANDIDATE if path.is_dir() else path
-    if path.suffix == ".json":
-        candidate = load_candidate(path)
-        space = space_of(candidate, f"candidate-{candidate.id}", f"candidate {candidate.id}", **training)
-        return space, candidate.classes
-    if path.suffix in (".keras", ".h5", ".tflite"):
-        raise DseError(
-            f"{what}: a model's file has no block grammar to train by; expected a candidate (.json, or a folder "
-            "RUN/models/ID), a reference network or a space, and weights with --pretrained"
-        )
-    space = load_network(what)
-    space = with_training(space, **training) if training else space
-    if space.domains:
-        raise DseError(f"{space.name}: {open_text(space)}; dse search trains candidates of a space")
-    return space, None

@@ -109,7 +109,7 @@ def write_cifar(folder: Path, layout: CifarLayout, classes: tuple[str, ...], tra
     Raises DataError for more classes than a byte can number.
     """
     if len(classes) > 256:
-        raise DataError(f"{len(classes)} classes; the binary layout has room for 256. Use the folder as --task instead")
+        raise DataError(f"{len(classes)} classes; the binary layout has room for 256. Use the folder as `task` instead")
     folder.mkdir(parents=True, exist_ok=True)
 
     def save(name: str, part: Images) -> None:

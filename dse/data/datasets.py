@@ -75,11 +75,11 @@ def _folder(task: Task, location: str | None) -> ImageSet:
         if not (data_home() / "vww").is_dir():
             raise DataError(
                 f"task {task.task}: no vww in {data_home()}; make it with: dse data get vww --coco DIR, "
-                "or name a folder of images with --data"
+                "or name a folder of images with `data`"
             )
         location = str(data_home() / "vww")
     if not location:
-        raise DataError(f"task {task.task}: say with --data where the images are")
+        raise DataError(f"task {task.task}: say with `data` where the images are")
     return read_folders(Path(location), task.image_size, task.largest_size)
 
 

@@ -117,7 +117,7 @@ def _fine_tuned(
     """The files of a network that is fine-tuned in int8 first; `models` are those without. Raises ExportError."""
     candidate = models.candidate
     if candidate.training.sparsity:
-        raise ExportError("its weights are sparse, and fine-tuning in int8 would fill the zeros: leave --qat out")
+        raise ExportError("its weights are sparse, and fine-tuning in int8 would fill the zeros: leave `qat` out")
     check_deployable(models.int8)
     say("running the test images before fine-tuning, in float and in int8")
     before = BeforeTuning(

@@ -94,7 +94,7 @@ def _data_of(run: Path, location: str | None) -> Data:
     if loaded.digest != description["settings"]["data_sha256"]:
         raise RunError(
             f"{run} was made with {description['data']['source']}, these images are others: {loaded.source}; "
-            "name the folder with --data"
+            "name the folder with `data`"
         )
     return loaded
 
@@ -137,6 +137,6 @@ def _data_for(bundle: Bundle, location: str | None, loaded: dict[str, Data]) -> 
     if data.digest != measured_on.sha256:
         raise DataError(
             f"it was measured on {measured_on.source!a}, these images are others: {data.source}; "
-            "name the folder with --data, or leave the accuracies out with --without-data"
+            "name the folder with `data`, or leave the accuracies out with `without_data`"
         )
     return data

@@ -1,7 +1,8 @@
 """Cheap scores: how good a candidate may be, before any training and without TensorFlow.
 
-A search with `--screen N` asks for N candidates and proposes, of those that fit, the one with the best score. A score
-is a guess and no objective: it is never recorded as a value, and only decides which candidate is trained first.
+A search that screens N drafts (`Settings.screen`) asks for N candidates and proposes, of those that fit, the one with
+the best score. A score is a guess and no objective: it is never recorded as a value, and only decides which candidate
+is trained first.
 
 The one score so far is the number of MACs. Among networks that fit the same memory those with more MACs tend to be the
 more accurate: MCUNet (Lin et al. 2020, section 3.1) picks whole search spaces by it. It says nothing about training

@@ -57,7 +57,7 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
     if settings.classes not in (None, len(data.classes)):
         raise RunError(
             f"the network knows {settings.classes} classes, and {data.source} has {len(data.classes)}; "
-            "name the task that it was trained for with --task"
+            "name the task that it was trained for with `task`"
         )
     defaults = settings.training_defaults(data)
     if IMAGENET in settings.space.sources(defaults, ("teacher",)):

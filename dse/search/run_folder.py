@@ -40,14 +40,14 @@ def settle(folder: Path, wanted: dict[str, Any], location: str | None, storage: 
     """
     path, place = folder / "run.yaml", study_place(folder)
     if not path.exists() and (folder / "study.db").exists():
-        raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another --out")
+        raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another `out`")
     if storage:
         # Many runs may share a database, and two folders a name.
         new = f"dse-{folder.resolve().name[:400]}-{uuid.uuid4().hex[:8]}"
         asked = Place.named(storage, place.name if place else new)
         if path.exists() and str(place) != str(asked):
             where = place or folder / "study.db"
-            raise RunError(f"{folder}: the study of this run is in {where}, not in {asked}; choose another --out")
+            raise RunError(f"{folder}: the study of this run is in {where}, not in {asked}; choose another `out`")
         place = asked  # with another password, perhaps
     if not path.exists():
         write_atomic(path, yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=110))
@@ -74,7 +74,7 @@ def _compare(folder: Path, wanted: dict[str, Any]) -> None:
             what, short = NAMES.get(key, key), _checksum if key.endswith("sha256") else _short
             raise RunError(
                 f"{folder} was made with another {what}: {short(found.get(key))}, "
-                f"now {short(asked.get(key))}; repeat the first command to go on, or choose another --out"
+                f"now {short(asked.get(key))}; repeat the first command to go on, or choose another `out`"
             )
 
 

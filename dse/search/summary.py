@@ -24,7 +24,7 @@ class Summary:
 
     @property
     def trained(self) -> int:
-        """Trials that count towards `--trials`: those that were trained or failed at it."""
+        """Trials that count towards `Settings.trials`: those that were trained or failed at it."""
         return self.count("complete") + self.count("failed")
 
     def front(self) -> list[TrialRecord]:

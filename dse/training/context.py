@@ -70,6 +70,6 @@ def out_of_time(seconds: float, epochs_done: int, epochs: int) -> str:
     """Why a trial was ended that took too long.
 
     >>> out_of_time(90.0, 3, 12)
-    'took longer than 1 min 30 s (--trial-timeout), 3 of 12 epochs done'
+    'took longer than 1 min 30 s (`trial_timeout`), 3 of 12 epochs done'
     """
-    return f"took longer than {duration_text(seconds)} (--trial-timeout), {epochs_done} of {epochs} epochs done"
+    return f"took longer than {duration_text(seconds)} (`trial_timeout`), {epochs_done} of {epochs} epochs done"

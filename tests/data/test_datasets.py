@@ -182,7 +182,7 @@ def test_large_images_are_resized_unless_the_task_says_otherwise(tmp_path: Path)
 
 def test_wrong_folders_say_what_is_expected(tmp_path: Path) -> None:
     task = Task(task="x", dataset="folder")
-    with pytest.raises(DataError, match="task x: say with --data where the images are"):
+    with pytest.raises(DataError, match="task x: say with `data` where the images are"):
         load_data(task)
     with pytest.raises(DataError, match=r"expected train/<class>/\* and test/<class>/\*, found no train/"):
         load_data(task, str(tmp_path))

@@ -99,7 +99,7 @@ def test_any_file_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("nonsense", "--storage: --storage cannot be opened: came no address of a database"),
+        ("nonsense", "`storage`: `storage` cannot be opened: came no address of a database"),
         ("oracel://me:hidden@host/x", "SQLAlchemy knows no database 'oracel'"),
         ("postgresql+asyncpg://me:hidden@host/x", "driver is not installed .No module named 'asyncpg'.: pip install"),
         ("mysql://me:hidden@host/x", "driver is not installed .No module named 'MySQLdb'.$"),

@@ -223,7 +223,7 @@ def test_the_nearest_candidate_is_the_smallest() -> None:
 )
 def test_another_command_in_the_same_folder_is_refused(change: dict[str, object], what: str, tmp_path: Path) -> None:
     search(settings(tmp_path, trials=1), Watcher(), FakePool())
-    with pytest.raises(RunError, match=f"was made with another {what}.*choose another --out"):
+    with pytest.raises(RunError, match=f"was made with another {what}.*choose another `out`"):
         search(settings(tmp_path, **change), Watcher())
 
 
@@ -392,18 +392,18 @@ def test_a_trial_over_its_time_has_failed_and_another_limit_is_the_same_run(tmp_
     limited = settings(tmp_path, trials=1, epochs=7, trial_timeout=0.001)
     search(limited, Watcher())
     (failed,) = [record for record in load_summary(tmp_path).records if record.outcome == "failed"]
-    assert failed.reason == "took longer than 0 s (--trial-timeout), 0 of 7 epochs done"
+    assert failed.reason == "took longer than 0 s (`trial_timeout`), 0 of 7 epochs done"
     summary = search(dataclasses.replace(limited, trials=2, trial_timeout=None, threads=1), Watcher())
     assert (summary.count("complete"), summary.count("failed")) == (1, 1)
 
 
 def test_a_memory_limit_needs_a_worker_that_can_be_ended(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="--worker-memory needs a worker"):
+    with pytest.raises(RunError, match="`worker_memory` needs a worker"):
         search(settings(tmp_path, worker_memory=2**30), Watcher())
 
 
 def test_no_time_at_all_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="--trial-timeout 0 leaves no time"):
+    with pytest.raises(RunError, match="`trial_timeout` 0 leaves no time"):
         search(settings(tmp_path, trial_timeout=0.0), Watcher())
 
 

@@ -138,7 +138,7 @@ def test_a_worker_over_its_memory_costs_only_its_trial(tmp_path: Path, sample_da
         events = events_until(pool, last_of(0))
         assert [type(event) for event in events] == [TrialFailed]  # at once: a second attempt would take as much
         assert re.fullmatch(
-            r"out of memory: the worker used [\d.]+ GiB, limit 1\.2 GiB \(--worker-memory\)", events[0].reason
+            r"out of memory: the worker used [\d.]+ GiB, limit 1\.2 GiB \(`worker_memory`\)", events[0].reason
         )
         assert ready(pool).pid != hello.pid
         pool.submit(job(1, tmp_path))
@@ -156,7 +156,7 @@ def test_a_stuck_trial_is_ended_with_its_worker(tmp_path: Path, sample_data: Dat
         last = events_until(pool, last_of(0))[-1]
         assert isinstance(before[0], EpochEnded)
         assert isinstance(last, TrialFailed)
-        assert re.fullmatch(r"took longer than 15 s \(--trial-timeout\), \d+ of 1000 epochs done", last.reason)
+        assert re.fullmatch(r"took longer than 15 s \(`trial_timeout`\), \d+ of 1000 epochs done", last.reason)
         assert "), 0 of" not in last.reason
         wait_for(lambda: not psutil.pid_exists(first), 30)
         events_until(pool, lambda _: pool.free())
@@ -170,7 +170,7 @@ def test_a_slow_trial_ends_by_itself_and_its_worker_goes_on(tmp_path: Path, samp
         first = ready(pool).pid
         pool.submit(job(0, tmp_path, epochs=10_000))
         last = events_until(pool, last_of(0))[-1]
-        assert last.reason.startswith("took longer than 5 s (--trial-timeout), ")
+        assert last.reason.startswith("took longer than 5 s (`trial_timeout`), ")
         assert pool.free() == 1
         assert ready(pool).pid == first
 
@@ -201,7 +201,7 @@ def test_a_worker_without_a_place_holds_up_nobody(
 @pytest.mark.ray
 @pytest.mark.parametrize(
     ("memory", "problem"),
-    [(100 * 2**20, "before any trial: --worker-memory 100.0 MiB is too little"), (2**50, "GiB is too much: Ray has")],
+    [(100 * 2**20, "before any trial: `worker_memory` 100.0 MiB is too little"), (2**50, "GiB is too much: Ray has")],
 )
 def test_an_impossible_memory_is_one_message(memory: int, problem: str, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=problem):

@@ -40,12 +40,12 @@ def parse_explorers(texts: Sequence[str]) -> dict[str, float]:
         if name not in EXPLORERS:
             raise UnknownNameError("explorer", name, EXPLORERS)
         if name in shares:
-            raise DseError(f"--explorer {text}: {name} is named twice")
+            raise DseError(f"`explorer` {text}: {name} is named twice")
         shares[name] = _share(text, share) if given else None
     taken = sum(share for share in shares.values() if share)
     free = [name for name, share in shares.items() if share is None]
     if taken > 1 + 1e-9 or (free and taken > 1 - 1e-9) or (not free and taken < 1 - 1e-9):
-        raise DseError(f"--explorer: the shares add up to {taken:g}, expected {'less than ' if free else ''}1")
+        raise DseError(f"`explorer`: the shares add up to {taken:g}, expected {'less than ' if free else ''}1")
     return {name: share if share is not None else (1 - taken) / len(free) for name, share in shares.items()}
 
 
@@ -55,5 +55,5 @@ def _share(text: str, share: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= 1:
-        raise DseError(f"--explorer {text}: expected a share above 0 and up to 1, as in {text.partition('=')[0]}=0.3")
+        raise DseError(f"`explorer` {text}: expected a share above 0 and up to 1, as in {text.partition('=')[0]}=0.3")
     return value

@@ -61,14 +61,14 @@ class Place:
             known = sqlalchemy.make_url(url)
             if known.get_backend_name() == "sqlite":
                 if known.database in (None, "", ":memory:"):
-                    raise RunError(f"--storage {url}: expected a file, as in sqlite:////home/me/studies.db")
+                    raise RunError(f"`storage` {url}: expected a file, as in sqlite:////home/me/studies.db")
                 # The run may be read from another folder than it was made from.
                 url = known.set(database=str(Path(str(known.database)).resolve())).render_as_string()
         place = cls(url, name)
         try:
             place.open()
         except Exception as error:
-            raise RunError(f"--storage: {place} cannot be opened: {why(error, url)}") from None
+            raise RunError(f"`storage`: {place} cannot be opened: {why(error, url)}") from None
         return place
 
     def __str__(self) -> str:
@@ -278,7 +278,7 @@ def shown(url: str) -> str:
     try:
         known = sqlalchemy.make_url(url)
     except SQLAlchemyError:
-        return "--storage"
+        return "`storage`"
     hidden = known.difference_update_query(["password"]) if "password" in known.query else known
     if known.get_backend_name() == "sqlite":
         return known.database or url

@@ -49,7 +49,7 @@ class InlinePool:
 
     def __init__(self, settings: WorkerSettings, tell: Callable[[Event], object]) -> None:
         if settings.worker_memory is not None:
-            raise RunError("--worker-memory needs a worker that can be ended: --workers 1 or more")
+            raise RunError("`worker_memory` needs a worker that can be ended: `workers` 1 or more")
         self.settings, self.tell = settings, tell
         self.jobs: deque[Job] = deque()
         quiet_tensorflow(settings.threads)

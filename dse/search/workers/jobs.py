@@ -44,7 +44,7 @@ class WorkerSettings:
 
     def __post_init__(self) -> None:
         if self.trial_timeout is not None and self.trial_timeout <= 0:
-            raise RunError("--trial-timeout 0 leaves no time for any trial; expected a time such as 20m")
+            raise RunError("`trial_timeout` 0 leaves no time for any trial; expected a time such as 20m")
 
 
 class Pool(Protocol):

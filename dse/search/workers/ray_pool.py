@@ -62,7 +62,7 @@ class RayPool:
         if self.memory and not address and self.memory > (has := int(ray.cluster_resources().get("memory", 0))):
             ray.shutdown()
             raise RunError(
-                f"--worker-memory {bytes_text(self.memory)} is too much: Ray has {bytes_text(has)} for all workers here"
+                f"`worker_memory` {bytes_text(self.memory)} is too much: Ray has {bytes_text(has)} for all workers here"
             )
         # Workers never need the test images.
         data = replace(settings.data, test=settings.data.test.first(0))
@@ -194,7 +194,7 @@ class RayPool:
         if self.memory and ready.memory >= self.memory:
             raise RunError(
                 f"a worker takes {bytes_text(ready.memory)} before any trial: "
-                f"--worker-memory {bytes_text(self.memory)} is too little"
+                f"`worker_memory` {bytes_text(self.memory)} is too little"
             )
 
     def _not_started(self, slot: WorkerSlot, error: Exception) -> WorkerNote:
