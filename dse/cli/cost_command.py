@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.errors import DseError
 from dse.hardware.latency import FAMILY, RUNTIMES
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from dse.hardware.verdict import Verdict
     from dse.network.candidate import Candidate
 
-RANDOM_CANDIDATES = 500
 Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 
 
@@ -178,36 +176,20 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
-    import numpy as np
-
-    from dse.hardware.budget import Budget
     from dse.references.networks import load_network, only_network
-    from dse.screening.report import images_text
-    from dse.screening.screening import Screening
+    from dse.screening.ranges import space_cost
 
     space = load_network(name)
     if not space.domains:
         title = f"{space.name}: {space.about}" if space.about else space.name
         _show_candidate(title, only_network(space), boards, runtime, as_json)
         return
-    costs = [cost for cost in Screening(space).costs(RANDOM_CANDIDATES) if cost]
-    if not costs:
-        raise DseError(
-            f"none of {RANDOM_CANDIDATES} candidates of {space.name} is a network of {images_text(space.inputs())}"
-        )
-    names = ("params", "macs", "arena_bytes", "flash_bytes")
-    ranges = {key: [int(v) for v in np.percentile([getattr(c, key) for c in costs], [0, 50, 100])] for key in names}
-    share = {
-        board.name: sum(Budget.of_board(board, runtime or "").excess(cost) <= 0 for cost in costs) / len(costs)
-        for board in boards
-    }
+    found = space_cost(space, boards, runtime or "")
     if as_json:
-        keys = ("smallest", "median", "largest")
-        body = {name: dict(zip(keys, values, strict=True)) for name, values in ranges.items()}
-        click.echo(json.dumps({"space": space.name, **body, "fits": share}, indent=2))
+        click.echo(json.dumps(found.to_dict(), indent=2))
         return
-    click.echo(f"{space.name}: {len(costs)} random networks of {images_text(space.inputs())}")
-    for key, (low, middle, high) in ranges.items():
-        click.echo(f"  {key:12} {low:>12,} to {high:>12,}, median {middle:,}")
-    for board_name, value in share.items():
-        click.echo(f"  {value:.0%} fit {board_name}")
+    click.echo(f"{found.space}: {found.networks} random networks of {found.images}")
+    for cost, spread in found.ranges.items():
+        click.echo(f"  {cost:12} {spread.smallest:>12,} to {spread.largest:>12,}, median {spread.median:,}")
+    for board, value in found.fits.items():
+        click.echo(f"  {value:.0%} fit {board}")

@@ -1,0 +1,64 @@
+"""What a space costs from end to end, by a few hundred random candidates: a first look, before `screening`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dse.errors import DseError
+from dse.hardware.boards import Board
+from dse.hardware.budget import Budget
+from dse.screening.report import images_text
+from dse.screening.screening import Screening
+from dse.space.space import Space
+
+CANDIDATES = 500
+COSTS = ("params", "macs", "arena_bytes", "flash_bytes")
+
+
+@dataclass(frozen=True)
+class CostRange:
+    """The spread of one cost."""
+
+    smallest: int
+    median: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class SpaceCost:
+    """Costs of random networks of a space, and the fraction of them that fits each board."""
+
+    space: str
+    images: str
+    networks: int
+    ranges: dict[str, CostRange]  # by cost
+    fits: dict[str, float]  # by board
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        spread = {name: vars(one) for name, one in self.ranges.items()}
+        return {"space": self.space, **spread, "fits": self.fits}
+
+
+def space_cost(space: Space, boards: Sequence[Board] = (), runtime: str = "") -> SpaceCost:
+    """The costs of CANDIDATES random candidates, by the memory of `runtime` where it is not the board's own.
+
+    Raises DseError where none of them is a network.
+    """
+    costs = [cost for cost in Screening(space).costs(CANDIDATES) if cost]
+    images = images_text(space.inputs())
+    if not costs:
+        raise DseError(f"none of {CANDIDATES} candidates of {space.name} is a network of {images}")
+    spread = {name: np.percentile([getattr(cost, name) for cost in costs], [0, 50, 100]) for name in COSTS}
+    budgets = {board.name: Budget.of_board(board, runtime) for board in boards}
+    return SpaceCost(
+        space.name,
+        images,
+        len(costs),
+        {name: CostRange(*map(int, values)) for name, values in spread.items()},
+        {name: sum(budget.excess(cost) <= 0 for cost in costs) / len(costs) for name, budget in budgets.items()},
+    )
