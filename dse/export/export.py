@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,16 @@ from dse.export.bundle import VERSIONS, Exported, Models, Note, write_bundle
 from dse.export.firmware import Golden
 from dse.export.golden_images import NUM_GOLDEN, chosen_images, generated_images
 from dse.export.measure import is_collapsed, measure_accuracy, measure_files, warning
-from dse.export.report import BeforeTuning, BundleReport, DataOrigin, FineTuned, GoldenOrigin, PostTraining
+from dse.export.report import (
+    BeforeTuning,
+    BundleReport,
+    DataOrigin,
+    FileFigures,
+    FineTuned,
+    GoldenOrigin,
+    ImageFigures,
+    PostTraining,
+)
 from dse.export.scores import accuracy
 from dse.hardware.boards import Board
 from dse.network.candidate import Candidate
@@ -54,38 +63,24 @@ def export(
         note(f"trial {record.number}: {text}")
 
     candidate, weights = _trained(run, record)
-    seed = read_run(run)["settings"]["seed"]
-    say(f"converting {candidate.id}")
     test = as_input(data.test.first(test_images), candidate.input_shape)
+    say(f"converting {candidate.id}")
     quantization: PostTraining | FineTuned
     models, quantization = _converted(candidate, weights, data)
     if qat:
-        models, quantization = _fine_tuned(models, weights, data, test, qat, seed, say)
-    golden = _golden(models, test, data.free)
-    figures = measure_files(models, boards, test.images), measure_accuracy(models, test, say)
-    report = BundleReport(
-        candidate=candidate.id,
-        trial=record.number,
-        seed=seed,
-        quantization=quantization,
-        **dict(figures[0]),
-        **dict(figures[1]),
-        partial=len(test) < len(data.test),
-        validation={name: value for name, value in record.values.items() if name.startswith("accuracy")},
-        classes=data.classes,
-        data=DataOrigin(source=data.source, sha256=data.digest),
-        task=Task.model_validate(run_task(run).to_dict()),
-        boards=tuple(boards),
-        golden=GoldenOrigin(count=len(golden.inputs), source=golden.source),
-        versions={name: importlib.metadata.version(name) for name in VERSIONS},
-        warning=warning(figures[1], quantization),
-    )
+        models, quantization = _fine_tuned(models, weights, data, test, qat, _seed(run), say)
+    measured = _measured(models, data, test, boards, say)
+    report = _report(run, record, data, boards, quantization, measured)
     _refuse_collapse(report)
     if report.warning:
         say(f"warning: {report.warning}")
     folder = folder or bundle_folder(run, candidate.id)
-    write_bundle(folder, models, golden, report)
+    write_bundle(folder, models, measured.golden, report)
     return Exported(folder, report)
+
+
+def _seed(run: Path) -> int:
+    return int(read_run(run)["settings"]["seed"])
 
 
 def _trained(run: Path, record: TrialRecord) -> tuple[Candidate, Path]:
@@ -141,6 +136,48 @@ def _fine_tuned(
     files = to_int8_qat(candidate, tuned), to_float_file(float_model_qat(candidate, tuned))
     quantization = FineTuned(calibration_images=len(calibration), **asdict(qat), before=before)
     return Models(candidate, *files, data.classes), quantization
+
+
+@dataclass(frozen=True)
+class _Measured:
+    files: FileFigures
+    images: ImageFigures
+    golden: Golden
+    partial: bool
+
+
+def _measured(models: Models, data: Data, test: Images, boards: Sequence[Board], say: Note) -> _Measured:
+    """Every figure of the files, on some test images or all. Raises ExportError."""
+    files = measure_files(models, boards, test.images)
+    golden = _golden(models, test, data.free)
+    return _Measured(files, measure_accuracy(models, test, say), golden, partial=len(test) < len(data.test))
+
+
+def _report(
+    run: Path,
+    record: TrialRecord,
+    data: Data,
+    boards: Sequence[Board],
+    quantization: PostTraining | FineTuned,
+    measured: _Measured,
+) -> BundleReport:
+    return BundleReport(
+        candidate=record.id,
+        trial=record.number,
+        seed=_seed(run),
+        quantization=quantization,
+        **dict(measured.files),
+        **dict(measured.images),
+        partial=measured.partial,
+        validation={name: value for name, value in record.values.items() if name.startswith("accuracy")},
+        classes=data.classes,
+        data=DataOrigin(source=data.source, sha256=data.digest),
+        task=Task.model_validate(run_task(run).to_dict()),
+        boards=tuple(boards),
+        golden=GoldenOrigin(count=len(measured.golden.inputs), source=measured.golden.source),
+        versions={name: importlib.metadata.version(name) for name in VERSIONS},
+        warning=warning(measured.images, quantization),
+    )
 
 
 def _refuse_collapse(report: BundleReport) -> None:
