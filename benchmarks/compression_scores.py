@@ -27,11 +27,11 @@ def measured(runs: Iterable[Path]) -> list[dict[str, str]]:
         method, _, seed = run.name.rpartition("-")
         (folder,) = list_bundles(run)
         bundle = read_bundle(folder)
-        report, int8 = bundle.report, bundle.report["accuracy"]["tflm_int8"]
-        costs = [report["predicted"]["params"], report["predicted"]["macs"], report["arena"]["needed_bytes"]]
+        report, int8 = bundle.report, bundle.report.accuracy.tflm_int8
+        costs = [report.predicted.params, report.predicted.macs, report.arena.needed_bytes]
         sizes = [len(bundle.models.int8), compressed_bytes(bundle.models.int8)]
-        shares = [report["accuracy"]["float"]["accuracy"], int8["accuracy"], int8["low_95"], int8["high_95"]]
-        values = [method, seed, report["candidate"], *costs, *sizes, *(f"{share:.4f}" for share in shares)]
+        shares = [report.accuracy.float32.accuracy, int8.accuracy, int8.low_95, int8.high_95]
+        values = [method, seed, report.candidate, *costs, *sizes, *(f"{share:.4f}" for share in shares)]
         lines.append(dict(zip(COLUMNS, map(str, values), strict=True)))
     return lines
 

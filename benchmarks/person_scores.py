@@ -28,7 +28,7 @@ def row(name: str, found: np.ndarray, labels: np.ndarray, animal: np.ndarray) ->
     person = labels == 1
     parts = (animal, ~animal, ~person, person & animal, person & ~animal)
     shares = " | ".join(f"{np.mean((found == labels)[part]):.1%}" for part in parts)
-    return "| {} | {accuracy:.1%} ({low_95:.1%} to {high_95:.1%}) | {} |".format(name, shares, **whole)
+    return f"| {name} | {whole.accuracy:.1%} ({whole.low_95:.1%} to {whole.high_95:.1%}) | {shares} |"
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     for bundle in map(read_bundle, list_bundles(run)):
         images = as_input(data.test, bundle.models.candidate.input_shape).images
         found = run_litert(bundle.models.int8, images, reference=True).argmax(1)
-        print(row(f"trial {bundle.report['trial']}", found, data.test.labels, animal))
+        print(row(f"trial {bundle.report.trial}", found, data.test.labels, animal))
     for model in models:
         content = model.read_bytes()
         shape = open_litert(content).get_input_details()[0]["shape"][1:]

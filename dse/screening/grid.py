@@ -70,13 +70,13 @@ def _axis(space: Space, text: str, backbone: str | None) -> tuple[str, list[Any]
     name, given, values = text.partition("=")
     place = plain(name)
     if not place or (given and not all(part.strip() for part in values.split(","))):
-        raise DseError(f"`grid` {text}: expected KEY or KEY=a,b,c, as in width=0.5,1.0")
+        raise DseError(f"`grid` {text}: expected KEY or KEY=a,b,c, as in `grid` width=0.5,1.0")
     if place.split(".")[0] == REFERENCE_KEY:
         raise DseError(f"`grid` {text}: {REFERENCE_KEY} is about the network, and no value of it")
     if given:
         also = [name for name in values.split(",") if plain(name).split(".")[0] in (*space.tree, *BODY_KEYS)]
         if also:
-            raise DseError(f"`grid` {text}: values come last, as in {also[0]},{text.replace(f',{also[0]}', '')}")
+            raise DseError(f"`grid` {text}: values come last, as in `grid` {also[0]},{text.replace(f',{also[0]}', '')}")
         return place, [scalar(value.strip()) for value in values.split(",")]
     facts = space.facts
     published: dict[str, list[Any]] = {"width": facts.widths, "resolution": facts.resolutions} if facts else {}
@@ -88,7 +88,7 @@ def _axis(space: Space, text: str, backbone: str | None) -> tuple[str, list[Any]
         known += [name for name in BODY_KEYS if dotted(space.place(name, backbone)) in space.domains]
         raise DseError(
             f"`grid` {text}: no values are known there{did_you_mean(dotted(place), known)} "
-            f"give some, as in {text}=0.5,1.0"
+            f"give some, as in `grid` {text}=0.5,1.0"
         )
     return place, list(islice(domain.values(), MAX_POINTS + 1))
 

@@ -318,3 +318,10 @@ def test_less_than_half_of_what_float_knows_is_a_collapse() -> None:
     assert not collapsed(0.7, 0.45, 1000)
     assert not collapsed(0.7, 0.35, 20)  # of so few images nobody can say
     assert not collapsed(0.11, 0.02, 100)  # float knows nothing either
+
+
+def test_a_trial_that_is_not_there_is_told(bundle: Path) -> None:
+    run = bundle.parent.parent
+    with pytest.raises(RunError, match=r"run: no trial 1; there are 1, from 0"):
+        export_run(run, trials=[0, 1])
+    assert export_run(run, trials=[]) == []
