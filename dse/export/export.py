@@ -173,7 +173,7 @@ def _report(
         classes=data.classes,
         data=DataOrigin(source=data.source, sha256=data.digest),
         task=Task.model_validate(run_task(run).to_dict()),
-        boards=tuple(boards),
+        boards=tuple(Board.model_validate(board.model_dump(mode="json")) for board in boards),  # with every default
         golden=GoldenOrigin(count=len(measured.golden.inputs), source=measured.golden.source),
         versions={name: importlib.metadata.version(name) for name in VERSIONS},
         warning=warning(measured.images, quantization),

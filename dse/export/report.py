@@ -287,9 +287,15 @@ class BundleReport(ImageFigures, FileFigures, Origin):
             raise ValueError("per_class: expected the names in classes")
         return self
 
+    # As they were given: what tasks and boards have since come to say stays out of old reports.
+
     @field_serializer("task")
-    def _as_given(self, task: Task) -> dict[str, Any]:
-        return task.model_dump(mode="json", exclude_unset=True)  # settings that came later stay out of old reports
+    def _task(self, task: Task) -> dict[str, Any]:
+        return task.model_dump(mode="json", exclude_unset=True)
+
+    @field_serializer("boards")
+    def _boards(self, boards: tuple[Board, ...]) -> list[dict[str, Any]]:
+        return [board.model_dump(mode="json", exclude_unset=True) for board in boards]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

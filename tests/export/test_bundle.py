@@ -30,6 +30,7 @@ from dse.export.report import (
 )
 from dse.export.runs import export_run
 from dse.export.scores import accuracy
+from dse.hardware.boards import Board
 from dse.search.loop import search
 from dse.tasks import load_task
 from tests.helpers.searches import Watcher, settings
@@ -164,7 +165,9 @@ def test_a_damaged_report_is_one_message(change: Callable[[dict], object], messa
 
 
 def test_a_report_is_written_as_it_was_read(bundle: Path) -> None:
-    assert read_report(bundle).to_json() == (bundle / "report.json").read_text(encoding="utf-8")
+    text = (bundle / "report.json").read_text(encoding="utf-8")
+    assert read_report(bundle).to_json() == text
+    assert set(json.loads(text)["boards"][0]) == set(Board.model_fields)
 
 
 def test_a_file_that_is_another_is_found(copy: Path, sample_data: Data) -> None:
