@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from dse.data.datasets import Data
-from dse.data.images import Images, as_input
+from dse.data.images import as_input
 from dse.export.bundle import VERSIONS, Bundle, Note, texts
 from dse.export.measure import measure_accuracy, measure_files, warning
-from dse.export.report import BundleReport, GoldenOrigin
+from dse.export.report import GoldenOrigin
 from dse.export.scores import class_figures
 from dse.tflite.interpreters import run_tflm
 
@@ -32,22 +32,28 @@ def check_bundle(bundle: Bundle, data: Data | None, note: Note) -> list[str]:
     if came != wanted:
         return [f"golden.npz and classes: came {came}, the model has {wanted}"]
     images = golden.inputs.view(np.uint8) ^ 0x80  # int8 input is pixel - 128
+    files = measure_files(models, report.boards, images)  # refuses what TFLM cannot run, so before it is run
     note(f"running {len(images)} golden images on TensorFlow Lite Micro")
     problems = []
     if not np.array_equal(run_tflm(models.int8, images).logits, golden.outputs):
         problems.append("golden.npz: TensorFlow Lite Micro gives other scores")
-    test = as_input(data.test.first(report.test_images), models.candidate.input_shape) if data else None
-    again = _again(bundle, images, test, note)
-    if data and test is not None:
-        again = again.model_copy(update={"partial": len(test) < len(data.test)})
+    again = report.model_copy(
+        update={
+            "candidate": models.candidate.id,
+            "golden": GoldenOrigin(count=len(images), source=golden.source),
+            **dict(files),
+        }
+    )
+    if data:
+        test = as_input(data.test.first(report.test_images), models.candidate.input_shape)
+        figures = {"partial": len(test) < len(data.test), **dict(measure_accuracy(models, test, note))}
         problems += _against_data(bundle, data, test.images, images)
+    else:
+        figures = dict(class_figures(np.array(report.confusion_matrix, np.int64), models.classes))
+    again = again.model_copy(update=figures)
+    again = again.model_copy(update={"warning": warning(again, report.quantization)})
     problems += _differences("", report.to_dict(), again.to_dict())
-    for name, text in texts(models, golden, report).items():
-        path = bundle.folder / name
-        if not path.is_file():
-            problems.append(f"{name}: missing")
-        elif path.read_text(encoding="utf-8", errors="replace") != text:
-            problems.append(f"{name}: is not what the model and the report give")
+    problems += _other_files(bundle)
     for name in VERSIONS:
         made, now = report.versions.get(name), importlib.metadata.version(name)
         if made != now:
@@ -55,23 +61,16 @@ def check_bundle(bundle: Bundle, data: Data | None, note: Note) -> list[str]:
     return problems[:MOST_DIFFERENCES]
 
 
-def _again(bundle: Bundle, images: np.ndarray, test: Images | None, note: Note) -> BundleReport:
-    """The report with every figure that follows from the bundle's files and the test images computed again."""
-    report, models = bundle.report, bundle.models
-    files = measure_files(models, report.boards, images)
-    again = report.model_copy(
-        update={
-            "candidate": models.candidate.id,
-            "golden": GoldenOrigin(count=len(images), source=bundle.golden.source),
-            **dict(files),
-            **dict(
-                measure_accuracy(models, test, note)
-                if test is not None
-                else class_figures(np.array(report.confusion_matrix, np.int64), models.classes)
-            ),
-        }
-    )
-    return again.model_copy(update={"warning": warning(again, report.quantization)})
+def _other_files(bundle: Bundle) -> list[str]:
+    """Which of the files that follow from the model and the report are not as they should be."""
+    problems = []
+    for name, text in texts(bundle.models, bundle.golden, bundle.report).items():
+        path = bundle.folder / name
+        if not path.is_file():
+            problems.append(f"{name}: missing")
+        elif path.read_text(encoding="utf-8", errors="replace") != text:
+            problems.append(f"{name}: is not what the model and the report give")
+    return problems
 
 
 def _against_data(bundle: Bundle, data: Data, test: np.ndarray, images: np.ndarray) -> list[str]:
