@@ -85,7 +85,7 @@ def test_every_option_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert settings.task.task == "cifar100"
     assert [board.name for board in settings.boards] == ["nano33ble"]
     assert settings.folder == tmp_path / "run"
-    assert settings.budgets.by_board["nano33ble"].macs == 10_000_000
+    assert settings.budgets.limits()["nano33ble"]["macs"] == 10_000_000
     assert {*TAKEN, "space", "task", "boards", "folder", "budgets"} == set(FIELDS) - WITHOUT_OPTION
     for name in TAKEN:  # so that a value that is lost on the way is seen
         assert FIELDS[name].default != TAKEN[name]
