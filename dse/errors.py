@@ -4,6 +4,7 @@ DseError                 one message; the command line prints it and exits with 
 ├── FileError            a YAML file is wrong: file, line, key, what came, what was expected
 │   └── ImpossibleError      no candidate of the space in it is a network
 ├── UnknownNameError     no such space, board, task, explorer, block, trial; says the nearest
+├── BoardError           a board has no figures for what was asked of it, such as its latency
 ├── OperatorError        a model file has operators whose cost is not known
 ├── NetworkError         these values describe no network (stride below 1x1, groups that do not divide)
 ├── DataError            images are missing, incomplete or not in a known layout
@@ -66,6 +67,10 @@ class NetworkError(DseError):
     def __init__(self, where: str, problem: str) -> None:
         self.where, self.problem = where, problem
         super().__init__(f"{where}: {problem}" if where else problem)
+
+
+class BoardError(DseError):
+    """A cost was asked for that depends on a board, and is not known of this one, or there is none."""
 
 
 class OperatorError(DseError):

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dse._util.shipped import find, shipped
 from dse._util.strict_yaml import load
+from dse.cost.metrics import OBJECTIVES
 from dse.network.training import Training
 
 FOLDER = "objectives"
 FOLDER_OF_IMAGES: Literal["folder"] = "folder"
-Measure = Literal["accuracy", "params", "macs", "arena_bytes", "flash_bytes"]
-DIRECTIONS: dict[str, Literal["maximize", "minimize"]] = {
-    "accuracy": "maximize",
-    "params": "minimize",
-    "macs": "minimize",
-    "arena_bytes": "minimize",
-    "inplace_bytes": "minimize",  # in its place on a board whose engine has no arena
-    "flash_bytes": "minimize",
-}
+if TYPE_CHECKING:
+    Measure = str
+else:
+    Measure = Literal[OBJECTIVES]
 
 
 class Task(BaseModel):

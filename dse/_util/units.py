@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from dse.errors import DseError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_MILLIJOULES = {"uJ": 1e-3, "mJ": 1.0, "J": 1e3}  # a capital M would be mega
 _BYTES = _FACTORS | {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
@@ -71,6 +75,15 @@ def millijoules_text(millijoules: float) -> str:
     return f"{millijoules:.3g} mJ" if millijoules < 999.5 else f"{millijoules / 1000:.3g} J"
 
 
+def share_text(share: float) -> str:
+    """A share in per cent.
+
+    >>> share_text(0.7125)
+    '71.25%'
+    """
+    return f"{share:.2%}"
+
+
 def parse_duration(text: str) -> float:
     """Seconds from '90', '30m', '1h30m'. Raises DseError.
 
@@ -117,13 +130,30 @@ def parse_bytes(text: str) -> int:
     return _amount(text, _BYTES, "200000, 200kB, 1.5MB or 256KiB")
 
 
-def parse_limit(cost: str, text: str) -> int:
-    """A limit on the cost of that name: bytes, or a whole number. Raises DseError.
+def parse_milliseconds(text: str) -> float:
+    """Milliseconds from '100ms', '1.5s', '250us'. Raises DseError.
 
-    >>> parse_limit("arena_bytes", "256KiB"), parse_limit("macs", "1.5M")
-    (262144, 1500000)
+    >>> parse_milliseconds("100ms"), parse_milliseconds("1.5 s"), parse_milliseconds("250us")
+    (100.0, 1500.0, 0.25)
     """
-    return parse_bytes(text) if cost.endswith("_bytes") else parse_count(text)
+    return _with_unit("latency", text, _MILLISECONDS, "100ms or 1.5s")
+
+
+def parse_millijoules(text: str) -> float:
+    """Millijoules from '5mJ', '0.5J', '800uJ'. Raises DseError.
+
+    >>> parse_millijoules("5mJ"), parse_millijoules("0.5J"), parse_millijoules("800uJ")
+    (5.0, 500.0, 0.8)
+    """
+    return _with_unit("energy", text, _MILLIJOULES, "5mJ or 0.5J")
+
+
+def _with_unit(what: str, text: str, factors: dict[str, float], examples: str) -> float:
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*([a-zA-Z]+)", text.strip())
+    amount = float(match[1]) * factors.get(match[2], 0.0) if match else 0.0
+    if not amount:
+        raise DseError(f"invalid {what} {text[:40]!r}: expected a number above 0 with its unit, such as {examples}")
+    return amount
 
 
 def _amount(text: str, factors: dict[str, int], examples: str) -> int:
@@ -132,3 +162,28 @@ def _amount(text: str, factors: dict[str, int], examples: str) -> int:
     if amount < 1:
         raise DseError(f"{text[:40]!r} is no amount; expected a number such as {examples}")
     return amount
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts: how it is read from text, and written."""
+
+    name: str
+    text: Callable[[float], str]
+    parse: Callable[[str], float]  # raises DseError
+    whole: bool = True  # a whole number
+
+    def figure(self, value: float) -> str:
+        """A value in full, without its unit.
+
+        >>> COUNT.figure(12345.0), MILLISECONDS.figure(12345.5)
+        ('12,345', '12,345.5')
+        """
+        return f"{int(value):,}" if self.whole else f"{value:,.6g}"
+
+
+COUNT = Unit("", count_text, parse_count)
+BYTES = Unit("bytes", bytes_text, parse_bytes)
+MILLISECONDS = Unit("ms", milliseconds_text, parse_milliseconds, whole=False)
+MILLIJOULES = Unit("mJ", millijoules_text, parse_millijoules, whole=False)
+SHARE = Unit("share", share_text, float, whole=False)

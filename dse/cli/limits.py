@@ -1,42 +1,57 @@
-"""The four limits that a search and a screening may be given beside a board."""
+"""The limits that a search and a screening may be given beside a board."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dse.cost.metrics import LIMITED
 from dse.errors import DseError
 
-OPTIONS = (
-    ("max_params", "Most parameters, such as 200k."),
-    ("max_macs", "Most multiply-accumulates, such as 10M."),
-    ("max_memory", "Largest arena, such as 128KiB; on a board without one, most memory."),
-    ("max_flash", "Largest model file, such as 500kB."),
-)
-NAMES = dict(zip((name for name, _ in OPTIONS), ("params", "macs", "arena_bytes", "flash_bytes"), strict=True))
+if TYPE_CHECKING:
+    from dse.hardware.boards import Board
+
+METRIC_OF = {metric.limit.option: metric for metric in LIMITED if metric.limit}
 
 
 def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options; the command gets them together as keywords, for `parse_limits`."""
-    for name, text in reversed(OPTIONS):
-        command = click.option(f"--{name.replace('_', '-')}", name, help=text)(command)
+    for metric in reversed(LIMITED):
+        if limit := metric.limit:
+            command = click.option(limit.flag, limit.option, help=limit.help)(command)
     return command
 
 
-def parse_limits(given: dict[str, str | None], has_board: bool) -> dict[str, int | None]:
-    """The limits by the names that a budget has. Raises DseError when there is neither a limit nor a board."""
-    limits = {NAMES[name]: _amount(name, text) if text else None for name, text in given.items()}
-    if not has_board and not any(limits.values()):
+def parse_limits(given: dict[str, str | None], boards: Sequence[Board], needed: bool = True) -> dict[str, float | None]:
+    """The limits by the names that a budget has.
+
+    Raises DseError when there is neither a limit nor a board, if one is needed, and BoardError when a limit is on what
+    is not known of one of the boards.
+    """
+    limits = {METRIC_OF[name].name: _amount(name, text) if text else None for name, text in given.items()}
+    if needed and not boards and not any(limits.values()):
         raise DseError("give a --board (dse list boards), or a limit such as --max-memory 128KiB")
+    from dse.hardware.board_metrics import check_known
+
+    for name, metric in METRIC_OF.items():
+        if limits.get(metric.name):
+            with _naming(name):
+                check_known([metric.name], boards)
     return limits
 
 
-def _amount(name: str, text: str) -> int:
-    from dse._util.units import parse_limit
+def _amount(name: str, text: str) -> float:
+    with _naming(name):
+        return METRIC_OF[name].unit.parse(text)
 
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Puts the option before what is wrong with it."""
     try:
-        return parse_limit(NAMES[name], text)
+        yield
     except DseError as error:
         raise DseError(f"--{name.replace('_', '-')}: {error}") from None

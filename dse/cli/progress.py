@@ -10,6 +10,7 @@ import click
 
 from dse._util.units import bytes_text, count_text, duration_text
 from dse.cli.messages import with_options
+from dse.cost.metrics import figure
 from dse.search.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class PlainFace:
         self.line(f"      {train} to train on, {validation} to choose by, {test} to report on")
         for board, budget in settings.budgets.limits().items():
             if budget:
-                self.line(f"fits: {board}: " + ", ".join(f"{name} <= {limit:,}" for name, limit in budget.items()))
+                self.line(
+                    f"fits: {board}: " + ", ".join(f"{name} <= {figure(name, limit)}" for name, limit in budget.items())
+                )
         if settings.space.domains:
             which = "one of them" if len(settings.boards) > 1 else "it"
             self.line(f"      {nearest.share:.0%} of random candidates of {settings.space.name} fit {which}")

@@ -9,12 +9,13 @@ import click
 
 from dse.cli.messages import note
 from dse.cli.one_network import default_out, run_options, train_only
+from dse.cost.metrics import BY_NAME, LIMITED
 from dse.errors import DseError
 
 if TYPE_CHECKING:
     from dse.network.candidate import Candidate
 
-TARGETS = {"params": "params", "macs": "macs", "memory": "arena_bytes"}  # the cost that an option limits
+TARGETS = {m.limit.option.removeprefix("max_"): m.name for m in LIMITED if m.limit and m.pruned}  # by option
 
 
 @click.command("prune")
@@ -85,14 +86,14 @@ def command(
 
 def _limit(candidate: Candidate, option: str, text: str) -> tuple[str, int]:
     """What is limited, and to how much. Raises DseError for a limit that the candidate keeps to already."""
-    from dse._util.units import parse_limit, parse_share
+    from dse._util.units import parse_share
     from dse.cost.report import estimate
 
     target = TARGETS[option]
     cost = getattr(estimate(candidate.network), target)
     try:
         share = parse_share(text)
-        limit = parse_limit(target, text) if share is None else int(share * cost)
+        limit = int(BY_NAME[target].unit.parse(text)) if share is None else int(share * cost)
     except DseError as error:
         raise DseError(f"--{option}: {error}; or a share of what it has, such as 50%") from None
     if cost <= limit:

@@ -70,7 +70,7 @@ def command(
 
     the_space = load_space(space)
     the_boards = load_boards(boards)
-    limits = parse_limits(given_limits, bool(the_boards))
+    limits = parse_limits(given_limits, the_boards)
     defaults = Defaults((resolution, resolution, 3), classes)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"screening {the_space.name}", total=count)
@@ -99,8 +99,8 @@ def command(
 def _print(figures: ScreenReport) -> None:
     from rich.table import Table
 
-    from dse._util.units import bytes_text, count_text
     from dse.cli.tables import print_table
+    from dse.cost.metrics import text_of
     from dse.screening.report import PERCENTS
 
     networks = figures.count - figures.impossible
@@ -109,8 +109,7 @@ def _print(figures: ScreenReport) -> None:
     for percent in PERCENTS:
         table.add_column({0: "smallest", 50: "median", 100: "largest"}.get(percent, f"{percent} %"), justify="right")
     for name, values in figures.spread.items():
-        text = bytes_text if name.endswith("_bytes") else count_text
-        table.add_row(name, *(text(value) for value in values))
+        table.add_row(name, *(text_of(name.partition(" ")[0], value) for value in values))
     print_table(table, 110)
     if figures.impossible:
         click.echo(f"{figures.impossible:,} of {figures.count:,} draws describe no network, and are not counted")
@@ -120,10 +119,13 @@ def _print(figures: ScreenReport) -> None:
 
 def _print_fit(fit: Fit) -> None:
     from dse._util.units import count_text
+    from dse.cost.metrics import figure
 
     click.echo(f"{fit.board}: {fit.share:.2%} fit ({fit.fitting:,})")
     for name, limit in fit.limits.items():
-        click.echo(f"  {name} <= {limit:,}: {fit.breaks[name]:.2%} break it, in {fit.binds[name]:.2%} it binds")
+        click.echo(
+            f"  {name} <= {figure(name, limit)}: {fit.breaks[name]:.2%} break it, in {fit.binds[name]:.2%} it binds"
+        )
     if fit.candidate and fit.most_macs is not None:
         click.echo(f"  most MACs that fit: {count_text(fit.most_macs)}, candidate {fit.candidate.id}:")
         click.echo(f"  {fit.candidate.to_json()}")

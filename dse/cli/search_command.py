@@ -149,7 +149,7 @@ def command(
     the_boards = tuple(load_boards(boards))
     if epochs is not None and "epochs" in the_space.tree.get("training", {}):
         the_space = the_space.at(**{"training.epochs": epochs})
-    limits = parse_limits(given_limits, bool(the_boards))
+    limits = parse_limits(given_limits, the_boards)
     settings = Settings(
         space=the_space,
         task=the_task,

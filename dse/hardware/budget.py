@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, cast
 
+from dse.cost.metrics import BY_NAME, COSTS, by_board, figure
+from dse.cost.work import Work
+from dse.errors import UnknownNameError
+from dse.hardware.board_metrics import check_known, upper_end
 from dse.hardware.boards import Board
 
 NO_BOARD = "any board"
@@ -21,51 +25,61 @@ def memory_of(runtime: str) -> str:
 
 
 class Cost(Protocol):
-    """What a budget limits."""
+    """What a budget limits: it has an attribute for every metric that needs no board, and the work for the others."""
 
     @property
-    def params(self) -> int: ...
-    @property
-    def macs(self) -> int: ...
-    @property
-    def arena_bytes(self) -> int: ...
-    @property
-    def flash_bytes(self) -> int: ...
-    @property
-    def inplace_bytes(self) -> int: ...
+    def work(self) -> Work: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, init=False, slots=True)
 class Budget:
-    """Upper limits; None is no limit."""
+    """Upper limits, by the names of the metrics that they limit; what has no limit is not in it."""
 
-    params: int | None = None
-    macs: int | None = None
-    arena_bytes: int | None = None
-    flash_bytes: int | None = None
-    inplace_bytes: int | None = None
+    by_name: Mapping[str, float]
+    board: Board | None  # on which latency and energy are meant; None where no limit asks for one
+    runtime: str
+
+    def __init__(self, board: Board | None = None, runtime: str = "", /, **limits: float | None) -> None:
+        """Raises UnknownNameError for what is no metric, BoardError where a limit needs a board that knows it."""
+        names = [metric.name for metric in COSTS]
+        for name in limits:
+            if name not in names:
+                raise UnknownNameError("limit", name, names)
+        given = {name: limit for name in names if (limit := limits.get(name)) is not None}
+        check_known(given, [board] if board else [], runtime)
+        needed = by_board(given)
+        object.__setattr__(self, "by_name", given)
+        object.__setattr__(self, "board", board if needed else None)
+        object.__setattr__(self, "runtime", runtime if needed else "")
 
     @classmethod
-    def of_board(cls, board: Board, runtime: str = "", **limits: int | None) -> Budget:
+    def of_board(cls, board: Board, runtime: str = "", /, **limits: float | None) -> Budget:
         """What the board allows, and the user's own limits where they are stricter.
 
         `arena_bytes` among them limits the memory, so whatever takes it with the runtime: the board's, or one named.
+        Raises BoardError where a limit is on what is not known of the board.
         """
         memory = memory_of(runtime or board.runtime)
-        given = {memory: board.arena_bytes, "flash_bytes": board.model_bytes}
+        given: dict[str, float] = {memory: board.arena_bytes, "flash_bytes": board.model_bytes}
         for name, limit in limits.items():
             if limit is not None:
                 limited = memory if name == "arena_bytes" else name
                 given[limited] = min(limit, given.get(limited, limit))
-        return cls(**given)
+        return cls(board, runtime, **given)
 
-    def limits(self) -> dict[str, int]:
+    def limits(self) -> dict[str, float]:
         """The limits that are set, by the name of what they limit."""
-        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
+        return dict(self.by_name)
+
+    def value(self, cost: Cost, name: str) -> float:
+        """What a limit is held against: on the board of the budget where it depends on one."""
+        if self.board and BY_NAME[name].by_board:
+            return upper_end(name, cost.work, self.board, self.runtime)
+        return cast(float, getattr(cost, name))
 
     def violations(self, cost: Cost) -> dict[str, float]:
         """By how much every limit is broken, relative to it; negative where there is room."""
-        return {name: getattr(cost, name) / limit - 1 for name, limit in self.limits().items()}
+        return {name: self.value(cost, name) / limit - 1 for name, limit in self.by_name.items()}
 
     def excess(self, cost: Cost) -> float:
         """By how much the limit that is broken most is broken, relative to it; at most 0 when the network fits."""
@@ -74,9 +88,9 @@ class Budget:
     def exceeded_by(self, cost: Cost) -> list[str]:
         """One sentence for every limit that is broken; empty when the network fits."""
         return [
-            f"{name} {getattr(cost, name):,} > {limit:,}"
-            for name, limit in self.limits().items()
-            if getattr(cost, name) > limit
+            f"{name} {figure(name, value)} > {figure(name, limit)}"
+            for name, limit in self.by_name.items()
+            if (value := self.value(cost, name)) > limit
         ]
 
 
@@ -87,8 +101,11 @@ class Budgets:
     by_board: dict[str, Budget]
 
     @classmethod
-    def of_boards(cls, boards: Iterable[Board], **limits: int | None) -> Budgets:
-        """The budget of every board under the user's own limits; of the limits alone when there is no board."""
+    def of_boards(cls, boards: Iterable[Board], **limits: float | None) -> Budgets:
+        """The budget of every board under the user's own limits; of the limits alone when there is no board.
+
+        Raises BoardError where a limit is on what is not known of one of them.
+        """
         found = {board.name: Budget.of_board(board, board.runtime, **limits) for board in boards}
         return cls(found or {NO_BOARD: Budget(**limits)})
 
@@ -110,6 +127,6 @@ class Budgets:
         of_board = f" of {name}" if len(self.by_board) > 1 else ""
         return [reason + of_board for reason in self.by_board[name].exceeded_by(cost)]
 
-    def limits(self) -> dict[str, dict[str, int]]:
+    def limits(self) -> dict[str, dict[str, float]]:
         """The limits that are set, by board."""
         return {name: budget.limits() for name, budget in self.by_board.items()}

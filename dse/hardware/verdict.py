@@ -69,7 +69,7 @@ def judge(cost: CostReport, board: Board, runtime: str = "") -> Verdict:
     return Verdict(
         cost,
         board,
-        {name: limit - getattr(cost, name) for name, limit in limits.items()},
+        {name: int(limit) - getattr(cost, name) for name, limit in limits.items()},  # of a board: bytes
         found if own else {},
         describe(board.core, runtime),
         energy_range(own, board) if own else None,

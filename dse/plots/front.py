@@ -9,16 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dse._util.files import write_atomic
-from dse._util.units import bytes_text, count_text
+from dse.cost.metrics import COSTS, METRICS, Metric
 from dse.references.points import ReferencePoint
 from dse.search.record import TrialRecord
 from dse.search.summary import front_records
 
-PANELS = (
-    ("arena_bytes", "arena (KiB)", 1024.0),
-    ("macs", "MACs (millions)", 1e6),
-    ("params", "parameters (thousands)", 1e3),
-)
 PUBLISHED, REFERENCE_COLOUR = "published by others", "#2563eb"
 
 
@@ -30,6 +25,14 @@ class FrontData:
     front: list[dict[str, Any]]
     others: list[dict[str, Any]]
     references: list[ReferencePoint] = field(default_factory=list)  # published by others
+
+
+def panels(data: FrontData) -> list[Metric]:
+    """The costs against which accuracy is drawn: the usual ones, and others that trials have because they were asked
+    for."""
+    rows = [*data.front, *data.others]
+    found = [m for m in METRICS if m.drawn == "always" or (m.drawn == "asked" and any(m.name in row for row in rows))]
+    return sorted(found, key=lambda metric: metric.panel)
 
 
 def front_data(
@@ -44,13 +47,16 @@ def front_data(
 
 def row(record: TrialRecord) -> dict[str, Any]:
     """One trial as a row of the front's table and JSON."""
-    whole = ("params", "macs", "arena_bytes", "arena_head_bytes", "flash_bytes")
     return {
         "trial": record.number,
         "id": record.id,
         "accuracy": record.values["accuracy"],
         "accuracy_float": record.values.get("accuracy_float"),
-        **{name: int(record.values[name]) for name in (*whole, "inplace_bytes") if name in record.values},
+        **{
+            metric.name: int(value) if metric.unit.whole else value
+            for metric in COSTS
+            if (value := record.values.get(metric.name)) is not None
+        },
         "blocks": " ".join(block.kind for block in record.candidate.blocks) if record.candidate else "",
         "explorer": record.explorer,
         "seconds": record.seconds,
@@ -66,11 +72,10 @@ def write_plots(data: FrontData, folder: Path) -> list[Path]:
 
 
 def _hover(row: dict[str, Any]) -> str:
+    costs = [f"{m.title} {m.unit.text(row[m.name])}" for m in COSTS if m.name in row and not m.part]
     return (
         f"trial {row['trial']} · {row['id']}<br>accuracy {row['accuracy']:.2%}"
-        f"<br>{count_text(row['params'])} parameters, {count_text(row['macs'])} MACs"
-        f"<br>arena {bytes_text(row['arena_bytes'])}, flash {bytes_text(row['flash_bytes'])}"
-        f"<br>{html.escape(row['blocks'])}"
+        f"<br>{', '.join(costs)}<br>{html.escape(row['blocks'])}"
     )
 
 
@@ -79,40 +84,48 @@ def _reference_hover(point: ReferencePoint) -> str:
     return f"{html.escape(point.label)}<br>accuracy {point.accuracy:.2%}, {how}<br>{html.escape(point.source)}"
 
 
-def _reference_xy(data: FrontData, key: str, unit: float) -> tuple[list[ReferencePoint], list[float], list[float]]:
-    """The points of which this cost is known, and where they stand."""
-    known = [point for point in data.references if getattr(point, key) is not None]
-    return known, [getattr(point, key) / unit for point in known], [100 * point.accuracy for point in known]
+def _xy(rows: list[dict[str, Any]], metric: Metric) -> tuple[list[dict[str, Any]], list[float], list[float]]:
+    """The rows of which a cost is known, and where they stand."""
+    known = [row for row in rows if metric.name in row]
+    return known, [row[metric.name] / metric.scale for row in known], [100 * row["accuracy"] for row in known]
+
+
+def _reference_xy(data: FrontData, metric: Metric) -> tuple[list[ReferencePoint], list[float], list[float]]:
+    """The same of what was published."""
+    known = [point for point in data.references if metric.name in point.costs]
+    return known, [point.costs[metric.name] / metric.scale for point in known], [100 * p.accuracy for p in known]
 
 
 def draw_figure(data: FrontData) -> Any:
-    """The front as a Plotly figure: accuracy against arena, MACs and parameters."""
+    """The front as a Plotly figure: accuracy against every one of `panels`."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows=1, cols=len(PANELS), shared_yaxes=True, horizontal_spacing=0.04)
-    for column, (key, label, unit) in enumerate(PANELS, start=1):
+    drawn = panels(data)
+    figure = make_subplots(rows=1, cols=len(drawn), shared_yaxes=True, horizontal_spacing=0.04)
+    for column, metric in enumerate(drawn, start=1):
         for name, rows, colour, symbol in (
             ("other trials", data.others, "#9aa5b1", "circle-open"),
             ("front", data.front, "#c2410c", "circle"),
         ):
+            shown, x, y = _xy(rows, metric)
             figure.add_trace(
                 go.Scatter(
-                    x=[row[key] / unit for row in rows],
-                    y=[100 * row["accuracy"] for row in rows],
+                    x=x,
+                    y=y,
                     mode="markers",
                     name=name,
                     legendgroup=name,
                     showlegend=column == 1,
                     marker={"color": colour, "size": 10, "symbol": symbol},
-                    hovertext=[_hover(row) for row in rows],
+                    hovertext=[_hover(row) for row in shown],
                     hoverinfo="text",
                 ),
                 row=1,
                 col=column,
             )
         if data.references:
-            known, x, y = _reference_xy(data, key, unit)
+            known, x, y = _reference_xy(data, metric)
             figure.add_trace(
                 go.Scatter(
                     x=x,
@@ -130,7 +143,7 @@ def draw_figure(data: FrontData) -> Any:
             )
         # Published networks are up to a thousand times as large as one that fits a board.
         axis = {"type": "log"} if data.references else {"rangemode": "tozero"}
-        figure.update_xaxes(title_text=label, row=1, col=column, **axis)
+        figure.update_xaxes(title_text=metric.axis, row=1, col=column, **axis)
     figure.update_yaxes(title_text=_accuracy_label(data), row=1, col=1)
     figure.update_layout(title=data.title, template="plotly_white", height=520, legend={"orientation": "h", "y": 1.08})
     return figure
@@ -152,17 +165,19 @@ def draw_png(data: FrontData) -> bytes:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(PANELS), sharey=True, figsize=(13, 4.6), layout="constrained")
-    for axis, (key, label, unit) in zip(axes, PANELS, strict=True):
+    drawn = panels(data)
+    width = 13 * max(1.0, len(drawn) / 3)
+    figure, axes = pyplot.subplots(1, len(drawn), sharey=True, figsize=(width, 4.6), layout="constrained")
+    for axis, metric in zip(axes, drawn, strict=True):
         for name, rows, colour, face in (
             ("other trials", data.others, "#9aa5b1", "none"),
             ("front", data.front, "#c2410c", "#c2410c"),
         ):
-            x, y = [row[key] / unit for row in rows], [100 * row["accuracy"] for row in rows]
+            _, x, y = _xy(rows, metric)
             axis.scatter(x, y, label=name, edgecolors=colour, facecolors=face, s=42, zorder=3)
-        axis.set_xlabel(label)
+        axis.set_xlabel(metric.axis)
         if data.references:
-            _, x, y = _reference_xy(data, key, unit)
+            _, x, y = _reference_xy(data, metric)
             axis.scatter(
                 x, y, label=PUBLISHED, edgecolors=REFERENCE_COLOUR, facecolors="none", s=30, marker="D", zorder=2
             )
@@ -170,7 +185,7 @@ def draw_png(data: FrontData) -> bytes:
             axis.xaxis.set_major_formatter("{x:g}")
             axis.xaxis.set_minor_formatter("")
         else:
-            axis.set_xlim(0, 1.08 * max((row[key] / unit for row in [*data.front, *data.others]), default=1))
+            axis.set_xlim(0, 1.08 * max(_xy([*data.front, *data.others], metric)[1], default=1))
         axis.grid(color="#e5e7eb")
     axes[0].set_ylabel(_accuracy_label(data))
     axes[0].legend(loc="lower right")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dse.cost.metrics import METRICS
 from dse.cost.report import CostReport, estimate
 from dse.errors import DseError, NetworkError
 from dse.network.candidate import Candidate, layer_prefix
@@ -19,7 +20,7 @@ from dse.pruning.channels import ChannelClasses, is_narrower, sizes
 
 STEPS = 16  # into which the channels of a width are divided
 LEAST = 8  # of which at least the one in so many is kept
-TARGETS = {"params": "parameters", "macs": "MACs", "arena_bytes": "bytes of arena"}  # what a limit counts
+TARGETS = {metric.name: metric.pruned for metric in METRICS if metric.pruned}  # what a limit counts
 
 Width = tuple[int | None, str]  # the number of a block, or None for the head, and the key that counts channels
 

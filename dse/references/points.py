@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from dse.cost.metrics import METRICS
 from dse.cost.report import estimate
 from dse.references.figures import Figure, load_figures, number
 from dse.references.networks import reference_at, reference_files
 
+DRAWN = [metric.name for metric in METRICS if metric.drawn == "always"]
 IMAGES: dict[str, tuple[int, int] | None] = {"cifar10": (32, 32), "cifar100": (32, 32), "vww": None}  # None: any
 
 
 @dataclass(frozen=True)
 class ReferencePoint:
-    """One published accuracy. A cost is None where neither the network nor a figure says it."""
+    """One published accuracy, with those of the costs in DRAWN that the network or a figure says."""
 
     name: str
     at: str
     source: str
     accuracy: float
     int8: bool
-    params: int | None
-    macs: int | None
-    arena_bytes: int | None  # as dse would export it, or as published
+    costs: Mapping[str, int]  # by metric, as dse would export it, or as published
 
     @property
     def label(self) -> str:
@@ -47,26 +47,24 @@ def reference_points(task: str) -> list[ReferencePoint]:
                     figure.source,
                     number(figure.published)[0],
                     figure.quantity == "accuracy_int8",
-                    costs.get("params"),
-                    costs.get("macs"),
-                    costs.get("arena_bytes"),
+                    costs,
                 )
             )
     return points
 
 
 def _costs(figure: Figure, image: tuple[int, int] | None) -> Iterator[tuple[str, int]]:
-    """What the network costs; nothing but parameters where its file has another image than the task."""
+    """What the network costs; only what the image does not change where its file has another than the task."""
     candidate = reference_at(figure.network, figure.at)
     cost = estimate(candidate.network)
-    yield "params", cost.params
-    if image in (None, candidate.input_shape[:2]):
-        yield "macs", cost.macs
-        yield "arena_bytes", cost.arena_bytes
+    same = image in (None, candidate.input_shape[:2])
+    for name in DRAWN:
+        if same or name == "params":
+            yield name, getattr(cost, name)
 
 
 def _published_costs(figure: Figure) -> Iterator[tuple[str, int]]:
     for other in load_figures():
         same = (other.network, other.at) == (figure.network, figure.at)
-        if same and other.quantity in ("params", "macs", "arena_bytes"):
+        if same and other.quantity in DRAWN:
             yield other.quantity, round(number(other.published)[0])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dse.cost.metrics import LIMITED
 from dse.errors import DseError
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budget
@@ -16,7 +17,7 @@ from dse.screening.screening import Screening
 from dse.space.space import Space
 
 CANDIDATES = 500
-COSTS = ("params", "macs", "arena_bytes", "flash_bytes")
+COSTS = tuple(metric.name for metric in LIMITED if not metric.by_board)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,16 @@ import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from dse.cost.tflm.planner import ALIGNMENT
+from dse.cost.metrics import BY_NAME
+from dse.cost.tflm.planner import arena_bytes
 from dse.errors import NetworkError
+from dse.hardware.board_metrics import WORK, upper_ends
+from dse.hardware.budget import Budget
 from dse.network.blocks import Block
 from dse.network.candidate import Candidate
 from dse.network.head import Head
@@ -25,14 +29,12 @@ from dse.screening.sections import Section, SectionCost, block_section, head_sec
 from dse.space.space import Defaults, Space, parse_space
 from dse.space.template import Body
 
-COLUMNS = (
-    *("params", "macs", "arena_head_bytes", "arena_tail_bytes", "arena_starting_bytes", "flash_bytes"),
-    "inplace_bytes",
-)
+COLUMNS = SectionCost._fields[:-1]  # every cost that needs no board, and what an arena is computed from
 IMPOSSIBLE = -1  # in every column of a candidate that describes no network
 MAX_REMEMBERED = 200_000  # blocks and sections, about 2 KB each: with a real range hardly any comes again
 CHUNK = 2_000  # candidates of one seed: what is drawn does not depend on how many processes draw
 T = TypeVar("T")
+_work = attrgetter(*WORK)
 
 
 class Drawn(NamedTuple):
@@ -147,9 +149,10 @@ def _or_none(make: Callable[[Chooser], T]) -> Callable[[Chooser], T | None]:
 
 @dataclass(frozen=True)
 class Screened:
-    """The costs of many candidates: a row for each, a column for each of COLUMNS."""
+    """The costs of many candidates: a row for each, a column for each of COLUMNS and of WORK."""
 
     costs: np.ndarray  # (count, len(COLUMNS)) int64
+    works: np.ndarray  # (count, len(WORK)) int64, for what depends on a board
     seed: int
 
     @property
@@ -157,11 +160,13 @@ class Screened:
         """Which rows are networks, (count,)."""
         return np.asarray(self.costs[:, 0] != IMPOSSIBLE)
 
-    def column(self, name: str) -> np.ndarray:
-        """One cost of every row, (count,); `arena_bytes` is that of `CostReport`."""
+    def column(self, name: str, budget: Budget | None = None) -> np.ndarray:
+        """One cost of every row, (count,), as `Budget.value` has it; latency and energy need a budget with a board."""
         if name == "arena_bytes":
-            together = self.column("arena_head_bytes") + self.column("arena_tail_bytes")
-            return np.asarray(-(-np.maximum(together, self.column("arena_starting_bytes")) // ALIGNMENT) * ALIGNMENT)
+            head, tail, starting = (self.column(f"arena_{part}_bytes") for part in ("head", "tail", "starting"))
+            return arena_bytes(head, tail, starting, np.maximum)
+        if budget and budget.board and BY_NAME[name].by_board:
+            return upper_ends(name, self.works, budget.board, budget.runtime)
         return np.asarray(self.costs[:, COLUMNS.index(name)])
 
 
@@ -179,7 +184,7 @@ def screen(
     `progress` is told how many are done.
     """
     sizes = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
-    costs = np.empty((count, len(COLUMNS)), np.int64)
+    costs = np.empty((count, len(COLUMNS) + len(WORK)), np.int64)
     done = 0
     if workers <= 1 or len(sizes) == 1:
         screening = Screening(space, defaults)
@@ -187,7 +192,7 @@ def screen(
             costs[index * CHUNK : index * CHUNK + size] = _chunk(screening, (seed, index), size)
             done += size
             progress(done)
-        return Screened(costs, seed)
+        return Screened(costs[:, : len(COLUMNS)], costs[:, len(COLUMNS) :], seed)
     context = multiprocessing.get_context("spawn")
     begun = (space.document.text, space.document.file, defaults)
     with ProcessPoolExecutor(min(workers, len(sizes)), context, _begin, begun) as pool:
@@ -198,7 +203,7 @@ def screen(
             costs[start : start + len(found)] = found
             done += len(found)
             progress(done)
-    return Screened(costs, seed)
+    return Screened(costs[:, : len(COLUMNS)], costs[:, len(COLUMNS) :], seed)
 
 
 def candidate_of_row(space: Space, defaults: Defaults, seed: int, row: int) -> Candidate:
@@ -212,8 +217,8 @@ def candidate_of_row(space: Space, defaults: Defaults, seed: int, row: int) -> C
 
 def _chunk(screening: Screening, seed: tuple[int, int], size: int) -> np.ndarray:
     screening.reseed(seed)
-    none = (IMPOSSIBLE,) * len(COLUMNS)
-    return np.array([cost[: len(COLUMNS)] if cost else none for cost in screening.costs(size)], np.int64)
+    none = (IMPOSSIBLE,) * (len(COLUMNS) + len(WORK))
+    return np.array([(*cost[:-1], *_work(cost.work)) if cost else none for cost in screening.costs(size)], np.int64)
 
 
 _of_this_process: list[Screening] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dse.cost.metrics import figure
 from dse.cost.report import CostReport, estimate
 from dse.hardware.budget import Budget, Budgets
 from dse.network.candidate import Candidate
@@ -43,12 +44,13 @@ def nothing_fits(settings: Settings, nearest: Nearest) -> str:
     violations = budget.violations(nearest.cost)
     binding = max(violations, key=lambda name: violations[name])
     limit = budget.limits()[binding]
+    needed = {name: figure(name, budget.value(nearest.cost, name)) for name in violations}
     of_board = {b.name: Budget.of_board(b).limits() for b in settings.boards}.get(board, {})
     where = f" of board {board}" if of_board.get(binding) == limit else ""
     lines = [
-        f"nothing in {settings.space.name} fits: {binding} is the binding limit ({limit:,}{where})",
-        f"the nearest candidate found needs {getattr(nearest.cost, binding):,} ({nearest.excess:+.1%}):",
-        "  " + ", ".join(f"{name} {getattr(nearest.cost, name):,}" for name in violations),
+        f"nothing in {settings.space.name} fits: {binding} is the binding limit ({figure(binding, limit)}{where})",
+        f"the nearest candidate found needs {needed[binding]} ({nearest.excess:+.1%}):",
+        "  " + ", ".join(f"{name} {value}" for name, value in needed.items()),
         f"  most of its memory at {nearest.cost.peak_operator}, which keeps alive "
         + ", ".join(f"{name} ({size:,})" for name, size in nearest.cost.peak_tensors),
         f"  {nearest.candidate.to_json()}",

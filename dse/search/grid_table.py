@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dse._util.quiet import quiet_tensorflow
+from dse.cost.metrics import COSTS
 from dse.errors import DseError, ExportError
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budget
@@ -20,10 +21,7 @@ from dse.search.record import TrialRecord
 from dse.search.run_folder import load_summary
 from dse.space.space import Defaults
 
-COSTS = {
-    **{"params": "params", "MACs": "macs", "arena": "arena_bytes", "in place": "inplace_bytes"},
-    **{"fused": "fused_bytes", "flash": "flash_bytes"},
-}
+COLUMNS = {metric.title: metric.name for metric in COSTS if not metric.by_board and not metric.part}
 
 Row = dict[str, Any]
 Trained = dict[str, dict[str, float]]  # by architecture, accuracies by their kind
@@ -103,7 +101,7 @@ def _row(point: GridPoint, boards: Sequence[Board], trained: Trained, published:
     return {
         **point.values,
         "id": candidate.id if candidate else None,
-        **{title: getattr(cost, name) if cost else None for title, name in COSTS.items()},
+        **{title: getattr(cost, name) if cost else None for title, name in COLUMNS.items()},
         **{f"fits {board.name}": Budget.of_board(board).excess(cost) <= 0 if cost else None for board in boards},
         "accuracy": _accuracy(trained, candidate, "accuracy"),
         "published accuracy": said.get("accuracy"),
@@ -122,14 +120,14 @@ def _measured(point: GridPoint, row: Row, trained: Trained, published: Published
     for quantized, timed in sorted(time_network(point.candidate).items()):
         said = figures.get("accuracy_int8" if quantized else "accuracy")
         costs = {
-            title: row[title] for title in COSTS if title in ("params", "MACs") or (quantized and title != "flash")
+            title: row[title] for title in COLUMNS if title in ("params", "MACs") or (quantized and title != "flash")
         }
         fits = {name: value if quantized else None for name, value in row.items() if name.startswith("fits ")}
         accuracy = _accuracy(trained, point.candidate, "accuracy_int8" if quantized else "accuracy_float")
         rows.append(
             point.values
             | {"id": row["id"], "quantized": quantized}
-            | dict.fromkeys(COSTS)
+            | dict.fromkeys(COLUMNS)
             | costs
             | fits
             | {"file": timed.num_bytes, "latency ms": round(timed.milliseconds, 2)}

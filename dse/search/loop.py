@@ -196,7 +196,7 @@ class _Loop:
         self.unproductive += 1
         if judgement.reasons:
             reason = "; ".join(judgement.reasons)
-            self.study.tell_infeasible(record.number, cost_values(judgement.cost), judgement.violations, reason)
+            self.study.tell_infeasible(record.number, self._values(judgement), judgement.violations, reason)
             self._ended(record.number)
         elif original := self.study.original(record.id):
             self.study.tell_repeated(record.number, original, judgement.violations)
@@ -232,7 +232,7 @@ class _Loop:
         record, judgement = trial.record, trial.judgement
         assert record.candidate is not None
         int8 = result.accuracy_int8
-        values = cost_values(judgement.cost) | {"accuracy_float": result.accuracy_float}
+        values = self._values(judgement) | {"accuracy_float": result.accuracy_float}
         values["accuracy"] = result.accuracy_float if int8 is None else int8
         if int8 is not None:
             values["accuracy_int8"] = int8
@@ -244,6 +244,9 @@ class _Loop:
             seconds=round(result.seconds, 2),
             history={name: [round(v, 4) for v in values] for name, values in result.history.items()},
         )
+
+    def _values(self, judgement: Judgement) -> dict[str, float]:
+        return cost_values(judgement.cost) | self.settings.values_on_boards(judgement.cost)
 
     def _forget(self, number: int) -> None:
         """A trial has ended: so have those that waited for it."""

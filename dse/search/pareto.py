@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dse.tasks import DIRECTIONS
+from dse.cost.metrics import DIRECTIONS
 
 
 def non_dominated(points: np.ndarray) -> np.ndarray:

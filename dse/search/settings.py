@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dse.cost.metrics import by_board
+from dse.cost.report import CostReport
 from dse.data.datasets import Data
+from dse.hardware.board_metrics import check_known, upper_end
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budgets
 from dse.search.explorers.names import DEFAULT
@@ -16,7 +19,7 @@ from dse.tasks import Task
 
 @dataclass(frozen=True)
 class Settings:
-    """What a search was asked for."""
+    """What a search was asked for. Raises BoardError where an objective is not known of one of the boards."""
 
     space: Space
     task: Task
@@ -37,6 +40,23 @@ class Settings:
     screen: int = 1  # drafts per proposal, of which the one with the best cheap score is proposed
     storage: str | None = None  # address of a database to keep the study in, instead of study.db
     classes: int | None = None  # that the data must have, because a trained network has them
+
+    def __post_init__(self) -> None:
+        check_known(self.task.objectives, self.boards)
+
+    def values_on_boards(self, cost: CostReport) -> dict[str, float]:
+        """Those of the objectives and limits that depend on a board: the largest over the boards that a network fits.
+
+        Over all of them where it fits none.
+        """
+        names = by_board(
+            {*self.task.objectives, *(name for limits in self.budgets.limits().values() for name in limits)}
+        )
+        if not names:
+            return {}
+        budgets = self.budgets.by_board
+        fitting = [b for b in self.boards if b.name in budgets and budgets[b.name].excess(cost) <= 0] or self.boards
+        return {name: max(upper_end(name, cost.work, board) for board in fitting) for name in names}
 
     def training_defaults(self, data: Data) -> Defaults:
         """What the task and the data give to every candidate."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from dse.cost.metrics import METRICS, RECORDED
 from dse.cost.report import CostReport, estimate
+from dse.hardware.board_metrics import is_known, upper_end
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budget, memory_of
 from dse.search.pareto import front_rows
@@ -33,25 +36,38 @@ class Summary:
 
 
 def front_records(records: list[TrialRecord], objectives: list[str]) -> list[TrialRecord]:
-    """The complete trials on the front of these objectives, best first."""
-    complete = [record for record in records if record.outcome == "complete"]
+    """The complete trials on the front of these objectives, best first; one that lacks a value is on none."""
+    complete = [r for r in records if r.outcome == "complete" and all(name in r.values for name in objectives)]
     return [complete[index] for index in front_rows([record.values for record in complete], objectives)]
 
 
-def on_board(records: list[TrialRecord], board: Board) -> list[TrialRecord]:
-    """The complete trials that fit a board, with what they cost now; the search need not have known the board."""
-    budget, found = Budget.of_board(board), []
+def on_board(records: list[TrialRecord], board: Board, **limits: float | None) -> list[TrialRecord]:
+    """The complete trials that fit a board, with what they cost on it now; the search need not have known the board.
+
+    `limits` are as for `Budget.of_board`. Latency and energy are among the values where the board has figures for them.
+    """
+    memory, found = memory_of(board.runtime), []
+    known = [metric.name for metric in METRICS if metric.by_board and is_known(metric.name, board)]
+    for record, cost in _keeping_to(Budget.of_board(board, **limits), records):
+        values = record.values | cost_values(cost) | {memory: float(getattr(cost, memory))}
+        values |= {name: upper_end(name, cost.work, board) for name in known}
+        found.append(replace(record, values=values))
+    return found
+
+
+def within(records: list[TrialRecord], **limits: float | None) -> list[TrialRecord]:
+    """The complete trials that keep to limits, which are as for `Budget`, on no board in particular."""
+    return [record for record, _ in _keeping_to(Budget(**limits), records)]
+
+
+def _keeping_to(budget: Budget, records: list[TrialRecord]) -> Iterator[tuple[TrialRecord, CostReport]]:
     for record in records:
         if record.outcome == "complete" and record.candidate:
             cost = estimate(record.candidate.network)
             if budget.excess(cost) <= 0:
-                memory = memory_of(board.runtime)
-                values = record.values | cost_values(cost) | {memory: float(getattr(cost, memory))}
-                found.append(replace(record, values=values))
-    return found
+                yield record, cost
 
 
 def cost_values(cost: CostReport) -> dict[str, float]:
-    """The costs that a trial records."""
-    names = ("params", "macs", "arena_bytes", "arena_head_bytes", "arena_tail_bytes", "flash_bytes")
-    return {name: float(getattr(cost, name)) for name in names}
+    """The costs that every trial records."""
+    return {name: float(getattr(cost, name)) for name in RECORDED}

@@ -84,14 +84,14 @@ def test_wilson_against_a_published_example() -> None:
 def test_published_points_of_the_task() -> None:
     points = {(point.name, point.at): point for point in reference_points("cifar10")}
     cmv3 = points["cmv3", ""]
-    assert (cmv3.accuracy, cmv3.params, cmv3.macs) == (0.8913, 117_050, 22_657_248)
+    assert (cmv3.accuracy, cmv3.costs["params"], cmv3.costs["macs"]) == (0.8913, 117_050, 22_657_248)
     # Its file takes images of 227x227, so on CIFAR-10 only the parameters are known.
     squeezenet = points["squeezenet_v1_0", "classes=10"]
-    assert (squeezenet.params, squeezenet.macs, squeezenet.arena_bytes) == (740_554, None, None)
+    assert squeezenet.costs == {"params": 740_554}
     # No network of ours: what was published of it.
     nano = points["nanonas_l010", ""]
     assert nano.int8
-    assert (nano.accuracy, nano.params, nano.macs) == (0.6461, 12_217, 537_596)
+    assert (nano.accuracy, nano.costs["params"], nano.costs["macs"]) == (0.6461, 12_217, 537_596)
     assert len({point.accuracy for point in reference_points("vww")}) > 20
     assert reference_points("my-photos") == []
 
@@ -105,7 +105,7 @@ def test_published_points_are_drawn_in() -> None:
     figure = draw_figure(front_data(RECORDS, OBJECTIVES, "title", points))
     drawn = [trace for trace in figure.data if trace.name == "published by others"]
     assert [len(trace.x) for trace in drawn] == [
-        sum(getattr(point, cost) is not None for point in points) for cost in ("arena_bytes", "macs", "params")
+        sum(cost in point.costs for point in points) for cost in ("arena_bytes", "macs", "params")
     ]
     assert any("cmv3<br>accuracy 89.13%, float<br>CMV3 thesis" in text for text in drawn[0].hovertext)
     assert figure.layout.xaxis.type == "log"

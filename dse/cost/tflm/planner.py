@@ -8,15 +8,20 @@ overlaps no tensor alive with it. Tensors that the file gives a place of their o
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dse.cost.tflm.graph import OperatorGraph
 from dse.cost.tflm.scratch import scratch_bytes
 
+if TYPE_CHECKING:
+    import numpy as np
+
 ALIGNMENT = 16
 BEFORE, UNUSED = -1, -2  # the steps before the first operator, which has step 0
 ONLINE = -1  # in an offline plan: TFLM finds the place
+Bytes = TypeVar("Bytes", int, "np.ndarray[Any, Any]")
 
 
 class Lifetime(NamedTuple):
@@ -37,7 +42,7 @@ class Peak:
     num_bytes: int
 
 
-def aligned(num_bytes: int) -> int:
+def aligned(num_bytes: Bytes) -> Bytes:
     """Bytes rounded up to TFLM's alignment; the size of an arena is a multiple of it too.
 
     >>> aligned(1), aligned(16)
@@ -46,13 +51,15 @@ def aligned(num_bytes: int) -> int:
     return -(-num_bytes // ALIGNMENT) * ALIGNMENT
 
 
-def arena_bytes(head: int, tail: int, starting: int) -> int:
+def arena_bytes(head: Bytes, tail: Bytes, starting: Bytes, larger: Callable[[Bytes, Bytes], Bytes] = max) -> Bytes:
     """What an arena must have: head and tail, or what TFLM takes while it starts where that is more; aligned.
+
+    For arrays of many networks `larger` is NumPy's maximum.
 
     >>> arena_bytes(1024, 300, 900), arena_bytes(16, 300, 900)
     (1328, 912)
     """
-    return aligned(max(head + tail, starting))
+    return aligned(larger(head + tail, starting))
 
 
 def lifetimes(graph: OperatorGraph) -> list[Lifetime]:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dse.search.pareto import signed
 from dse.search.record import TrialRecord
-from dse.tasks import DIRECTIONS
 
 AUGMENTATION = 0.05  # of the sum, so that of two equally bad in the worst objective the better in the others wins
 INFEASIBLE, HOPELESS = -2.0, -4.0  # feasible ones lie between -1 - AUGMENTATION and 0
@@ -25,11 +25,8 @@ def draw_weights(rng: np.random.Generator, count: int) -> np.ndarray:
 
 def rewards(records: Sequence[TrialRecord], objectives: Sequence[str], weights: np.ndarray) -> list[float]:
     """One number for each trial that has ended, the larger the better."""
-    signs = np.array([-1.0 if DIRECTIONS[name] == "maximize" else 1.0 for name in objectives])
     feasible = [_is_feasible(record, objectives) for record in records]
-    losses = signs * np.array(
-        [[record.values[name] for name in objectives] for record, known in zip(records, feasible, strict=True) if known]
-    ).reshape(-1, len(objectives))
+    losses = signed([record.values for record, known in zip(records, feasible, strict=True) if known], objectives)
     low = losses.min(axis=0, initial=np.inf)
     span = np.maximum(losses.max(axis=0, initial=-np.inf) - low, 1e-12) if len(losses) else np.ones(len(objectives))
     parts = weights * (losses - low) / span

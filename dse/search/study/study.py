@@ -22,6 +22,7 @@ import optuna
 from optuna.samplers._ga import BaseGASampler
 from optuna.trial import FrozenTrial, TrialState
 
+from dse.cost.metrics import DIRECTIONS
 from dse.errors import NetworkError
 from dse.network.candidate import Candidate
 from dse.search.record import Outcome, TrialRecord
@@ -29,7 +30,6 @@ from dse.search.study.database import Database, Place, read_trials
 from dse.search.study.samplers import Grid, Memory, distribution, make_sampler, suggested
 from dse.space.domains import Domain
 from dse.space.space import Assignment, Defaults, Space
-from dse.tasks import DIRECTIONS
 
 OUTCOMES: tuple[Outcome, ...] = ("complete", "repeated", "infeasible", "failed")
 
