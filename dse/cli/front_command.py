@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,10 +98,17 @@ def trial_row(record: TrialRecord, front: set[int]) -> dict[str, Any]:
     }
 
 
-def print_front(run: Path, boards: list[Board], as_json: bool, limits: dict[str, float | None] | None = None) -> None:
+def print_front(
+    run: Path,
+    boards: list[Board],
+    as_json: bool,
+    limits: Mapping[str, float | None] | None = None,
+    by_board: Mapping[str, Mapping[str, float | None]] | None = None,
+) -> None:
     """Prints the front, of each board if any are given, best accuracy first, and how the other trials ended.
 
-    Only what keeps to the limits counts. Raises BoardError where an objective is not known of one of the boards.
+    Only what keeps to the limits counts, and on a board to those of the board. Raises BoardError where an objective is
+    not known of one of the boards.
     """
     from dse.hardware.board_metrics import check_known
     from dse.plots.front import front_data
@@ -115,7 +123,7 @@ def print_front(run: Path, boards: list[Board], as_json: bool, limits: dict[str,
     whose: list[Board | None] = [*boards] or [None]
     for board in whose:
         if board:
-            records = on_board(summary.records, board, **limits)
+            records = on_board(summary.records, board, **{**limits, **(by_board or {}).get(board.name, {})})
         else:
             records = within(summary.records, **limits) if limited else summary.records
         objectives = _objectives(summary.objectives, board)
@@ -187,7 +195,7 @@ def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], b
             *(metric.unit.text(row[metric.name]) for metric in costs),
             *(_range(row.get(metric.name), metric) for metric in ranges),
         )  # fmt: skip
-    print_table(table, 130 if board else 110)
+    print_table(table, 110 + 20 * len(ranges))
 
 
 def _is_shown(name: str, rows: list[dict[str, Any]], board: Board | None) -> bool:

@@ -221,12 +221,14 @@ def finish(folder: Path, complete: int, exporting: bool, test_images: int | None
     from dse.cli.messages import note
     from dse.cli.plot_command import plot_run
     from dse.export.runs import export_front
-    from dse.search.run_folder import run_boards
+    from dse.search.run_folder import read_run, run_boards
 
     if not complete:
         raise DseError(f"{folder}: no trial is complete{_why(folder)}")
     boards = run_boards(folder)
-    print_front(folder, boards if len(boards) > 1 else [], as_json=False)
+    # Of several boards each has the limits that the search had on it: what is quick on one may be slow on another.
+    limits = read_run(folder)["settings"].get("limits", {})
+    print_front(folder, boards if len(boards) > 1 else [], as_json=False, by_board=limits)
     for path in plot_run(folder):
         click.echo(f"plot: {path}")
     if exporting:

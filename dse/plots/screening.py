@@ -131,6 +131,8 @@ def draw_png(screened: Screened, figures: ScreenReport) -> bytes:
             if limit <= 1.5 * edges[-1]:
                 axis.axvline(limit, color=colour, linestyle="--")
         axis.set_xlabel(panel.label)
+        if panel.budget:
+            axis.locator_params(axis="x", nbins=4)  # its numbers may be long
     axes[0].set_ylabel("candidates")
     for name, colour, arena, macs in points(screened, figures):
         axes[-1].scatter(arena, macs, s=5, alpha=0.5, color=colour, label=name, linewidths=0)
