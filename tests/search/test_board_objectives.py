@@ -17,26 +17,14 @@ from dse.errors import BoardError
 from dse.hardware.board_metrics import upper_end
 from dse.hardware.boards import load_board
 from dse.hardware.budget import Budgets
-from dse.network.candidate import Candidate
 from dse.search.loop import search
-from dse.search.record import TrialResult
 from dse.search.run_folder import load_summary, read_run
 from dse.search.settings import Settings
-from dse.search.workers import inline
-from dse.search.workers.jobs import Event, Job, Setting
+from tests.helpers.fake_pool import FakePool
 from tests.helpers.paths import RUN
 from tests.helpers.searches import Watcher, settings
 
 NANO = load_board("nano33ble")
-
-
-@pytest.fixture(autouse=True)
-def _made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    def perform(job: Job, setting: Setting, report: object) -> Event:
-        accuracy = 1 - 1e5 / (estimate(Candidate.from_json(job.candidate_json).network).macs + 2e5)
-        return Event("done", job.number, result=TrialResult(accuracy, None, {}, 1.0, b"weights"))
-
-    monkeypatch.setattr(inline, "perform", perform)
 
 
 def quick(folder: Path, objectives: list[str], **changes) -> Settings:  # type: ignore[no-untyped-def]
@@ -47,7 +35,7 @@ def quick(folder: Path, objectives: list[str], **changes) -> Settings:  # type: 
 @pytest.mark.parametrize("explorer", ["optuna:nsga2", "nni:tpe", "random"])
 def test_accuracy_against_latency(explorer: str, tmp_path: Path) -> None:
     asked = quick(tmp_path, ["accuracy", "latency_ms"], explorers={explorer: 1.0})
-    summary = search(asked, Watcher())
+    summary = search(asked, Watcher(), FakePool())
     complete = [record for record in summary.records if record.outcome == "complete"]
     assert len(complete) == 5
     for record in complete:
@@ -59,13 +47,13 @@ def test_accuracy_against_latency(explorer: str, tmp_path: Path) -> None:
     latencies = [record.values["latency_ms"] for record in front]
     assert latencies == sorted(latencies, reverse=True)  # best accuracy first, so slowest first
     assert load_summary(tmp_path).records == summary.records
-    search(dataclasses.replace(asked, trials=6), Watcher())
+    search(dataclasses.replace(asked, trials=6), Watcher(), FakePool())
     assert load_summary(tmp_path).count("complete") == 6
 
 
 def test_limits_of_latency_and_energy_exclude(tmp_path: Path) -> None:
     budgets = Budgets.of_boards([NANO], latency_ms=100.0, energy_mj=12.0)
-    summary = search(quick(tmp_path, ["accuracy", "macs"], budgets=budgets), Watcher())
+    summary = search(quick(tmp_path, ["accuracy", "macs"], budgets=budgets), Watcher(), FakePool())
     outcomes = {record.outcome for record in summary.records}
     assert {"complete", "infeasible"} <= outcomes
     for record in summary.records:
@@ -137,7 +125,7 @@ def test_a_front_that_cannot_be_given(options: list[str], message: str) -> None:
 
 
 def test_a_run_with_latency_on_a_board_that_does_not_know_it(tmp_path: Path) -> None:
-    search(quick(tmp_path / "run", ["accuracy", "latency_ms"]), Watcher())
+    search(quick(tmp_path / "run", ["accuracy", "latency_ms"]), Watcher(), FakePool())
     run = str(tmp_path / "run")
     rows = json.loads(CliRunner().invoke(cli, ["front", run, "--json"]).stdout)
     assert all(row["latency_ms"].keys() == {"high"} for row in rows)
