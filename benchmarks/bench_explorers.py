@@ -32,7 +32,8 @@ from dse.search.study.database import PARAMS, SYSTEM, TRIALS, USER, VALUES, Plac
 from dse.search.study.samplers import distribution
 from dse.search.study.study import Study
 from dse.search.summary import cost_values
-from dse.space.space import Assignment, Defaults, Space, load_space
+from dse.space.conditions import Assignment
+from dse.space.space import Defaults, Space, load_space
 from tests.helpers.postgres import programs, server
 
 OBJECTIVES = ["accuracy", "params", "macs", "arena_bytes"]

@@ -15,7 +15,8 @@ from dse.cost.report import CostReport, estimate
 from dse.errors import NetworkError
 from dse.hardware.budget import Budgets
 from dse.network.candidate import Candidate
-from dse.space.space import Defaults, Space, Value
+from dse.space.conditions import Recorded, Value, first
+from dse.space.space import Defaults, Space
 
 SAMPLES = 500
 ROUNDS = 4
@@ -76,19 +77,12 @@ def _try_settings(
         return best
     start = best[1]
     for value in islice(space.domains[path].values(), SETTINGS_TRIED):
-        taken: dict[str, Value] = {}
-
-        def choose(name: str, domain, wanted=value, taken=taken):  # type: ignore[no-untyped-def]
-            # Values of a family that was not chosen before take their smallest setting.
-            taken[name] = wanted if name == path else start.get(name, next(iter(domain.values())))
-            return taken[name]
-
-        try:
-            candidate = space.candidate(choose, defaults)
-        except NetworkError:
+        # Values of a family that was not chosen before take their smallest setting.
+        chosen = space.choose(Recorded(start | {path: value}, otherwise=first), defaults)
+        if chosen.candidate is None:
             continue
-        cost = estimate(candidate.network)
+        cost = estimate(chosen.candidate.network)
         excess = budgets.excess(cost)
         if excess < best[0]:
-            best = (excess, taken, candidate, cost)
+            best = (excess, chosen.assignment, chosen.candidate, cost)
     return best

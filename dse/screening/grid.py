@@ -21,9 +21,10 @@ from dse.errors import DseError, FileError, ImpossibleError, NetworkError, did_y
 from dse.network.candidate import Candidate
 from dse.references.figures import Figure, load_figures, scalar
 from dse.references.networks import classes_of, published_name, reference_at
-from dse.space.domains import Domain, FloatRange
+from dse.space.compile import BODY_KEYS
+from dse.space.conditions import first
+from dse.space.domains import FloatRange
 from dse.space.space import REFERENCE_KEY, Defaults, Space
-from dse.space.template import BODY_KEYS
 
 MAX_POINTS = 1000
 
@@ -133,26 +134,14 @@ def grid(space: Space, axes: dict[str, list[Any]], defaults: Defaults | None = N
         values = dict(zip(axes, combination, strict=True))
         try:
             here = space.at(**values)
-            others = first_values(here, defaults)
-            candidate = here.from_assignment(others, defaults)
-            points.append(GridPoint(values, candidate, estimate(candidate.network), others=others))
+            chosen = here.choose(first, defaults)
+            candidate = chosen.unwrap()
+            points.append(GridPoint(values, candidate, estimate(candidate.network), others=chosen.assignment))
         except (ImpossibleError, NetworkError) as error:
             points.append(GridPoint(values, None, None, str(error)))
         except FileError as error:  # not the file is wrong, which has been read without the values
             raise FileError("`grid`", None, error.key, error.problem) from None
     return points
-
-
-def first_values(space: Space, defaults: Defaults) -> dict[str, Any]:
-    """What a space leaves open and a candidate is made of, each with the first of its values. Raises NetworkError."""
-    found: dict[str, Any] = {}
-
-    def choose(place: str, domain: Domain) -> Any:
-        found[place] = next(iter(domain.values()))
-        return found[place]
-
-    space.candidate(choose, defaults)
-    return found
 
 
 def accuracies(space: Space) -> dict[str, dict[str, Figure]]:

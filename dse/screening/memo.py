@@ -1,21 +1,20 @@
-"""Random choices, drawn very often: every way through them is followed once and remembered.
+"""Random values for a part of a space, drawn very often: what they lead to is made once and remembered.
 
-What a space makes of its open values (a stage's blocks, say) costs a thousand times as much as drawing the values, and
+What a space makes of its open values (a stage's blocks, say) costs a hundred times as much as drawing the values, and
 in a hundred thousand candidates the same values come again and again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from dse.space.domains import Domain, FloatRange
+from dse.space.conditions import Assignment, Node, Open
+from dse.space.domains import FloatRange
 
 T = TypeVar("T")
-Chooser = Callable[[str, Domain], Any]
 DRAWN_AT_ONCE = 4096
 
 
@@ -26,12 +25,9 @@ class Uniform:
         self.reseed(seed)
 
     def reseed(self, seed: int | tuple[int, ...]) -> None:
-        """Begins another sequence."""
+        """Begins another sequence; `next` gives its next number."""
         self.rng = np.random.default_rng(seed)
-        self._numbers = self._endless()
-
-    def __call__(self) -> float:
-        return next(self._numbers)
+        self.next = self._endless().__next__
 
     def _endless(self) -> Iterator[float]:
         while True:
@@ -39,68 +35,66 @@ class Uniform:
 
 
 class _Fork:
-    """A choice that has come up: its values, and what followed each of them."""
+    """An open value with its domain written out; none for a real range."""
 
-    __slots__ = ("count", "next", "values")
+    __slots__ = ("below", "count", "domain", "path", "values")
 
-    def __init__(self, values: tuple[Any, ...]) -> None:
-        self.values, self.count = values, len(values)
-        self.next: list[Any] = [None] * len(values)
-
-
-class _End(Generic[T]):
-    __slots__ = ("value",)
-
-    def __init__(self, value: T) -> None:
-        self.value = value
+    def __init__(self, node: Open) -> None:
+        self.path, self.domain = node.path, node.domain
+        self.values = () if isinstance(node.domain, FloatRange) else tuple(node.domain.values())
+        self.count = len(self.values)
+        self.below = [_forks(node.after(value)) for value in self.values] if node.below else None
 
 
-class Choices(Generic[T]):
-    """What `make` returns for random choices, each way through them made once.
+def _forks(nodes: Iterable[Node]) -> list[_Fork]:
+    return [_Fork(node) for node in nodes if isinstance(node, Open)]
 
-    `make` must ask the same choices in the same order when it gets the same answers. A real range cannot be remembered:
-    with one, `make` is called every time.
+
+class Memo(Generic[T]):
+    """What `make` returns for random values of some nodes, made once for equal values.
+
+    With a value of a real range, which hardly comes again, it is made every time.
     """
 
-    def __init__(self, make: Callable[[Chooser], T], uniform: Uniform) -> None:
-        self._make, self._uniform = make, uniform
-        self._root: _Fork | _End[T] | None = None
-        self._countless = False
+    def __init__(self, nodes: Sequence[Node], make: Callable[[Assignment], T], uniform: Uniform) -> None:
+        self._forks, self._make, self._uniform = _forks(nodes), make, uniform
+        self._made: dict[tuple[float, ...], T] = {}
 
     def draw(self) -> T:
         """One random result; every value of a domain is equally likely, as in `Space.sample`."""
-        taken: list[tuple[_Fork, int]] = []
-        node = self._root
-        while type(node) is _Fork:
-            index = int(self._uniform() * node.count)
-            taken.append((node, index))
-            node = node.next[index]
-        return node.value if type(node) is _End else self._grow(taken)
+        steps: list[float] = []
+        lasting = self._pick(self._forks, steps)
+        key = tuple(steps)
+        if key in self._made:
+            return self._made[key]
+        values: dict[str, Any] = {}
+        _read(self._forks, iter(steps), values)
+        made = self._make(values)
+        if lasting:
+            self._made[key] = made
+        return made
 
-    def _grow(self, taken: list[tuple[_Fork, int]]) -> T:
-        known = iter(taken)
-        forks: list[tuple[_Fork, int]] = []
+    def _pick(self, forks: list[_Fork], steps: list[float]) -> bool:
+        """Adds the index of a random value of each fork and of those below it, or the value of a real range.
 
-        def choose(path: str, domain: Domain) -> Any:
-            if isinstance(domain, FloatRange):
-                self._countless = True
-                return domain.sample(self._uniform.rng)
-            step = next(known, None)
-            if step is None:
-                fork = _Fork(tuple(domain.values()))
-                step = (fork, int(self._uniform() * fork.count))
-                forks.append(step)
-            return step[0].values[step[1]]
+        False with a real range.
+        """
+        lasting = True
+        for fork in forks:
+            if fork.count:
+                index = int(self._uniform.next() * fork.count)
+                steps.append(index)
+                if fork.below and not self._pick(fork.below[index], steps):
+                    lasting = False
+            else:
+                steps.append(fork.domain.sample(self._uniform.rng))
+                lasting = False
+        return lasting
 
-        value = self._make(choose)
-        if self._countless:
-            self._root = None
-            return value
-        way = [*taken, *forks]
-        for (fork, index), (next_fork, _) in pairwise(way):
-            fork.next[index] = next_fork
-        if way:
-            fork, index = way[-1]
-            fork.next[index] = _End(value)
-        self._root = way[0][0] if way else _End(value)
-        return value
+
+def _read(forks: list[_Fork], steps: Iterator[float], values: dict[str, Any]) -> None:
+    for fork in forks:
+        step = next(steps)
+        values[fork.path] = fork.values[int(step)] if fork.count else step
+        if fork.below:
+            _read(fork.below[int(step)], steps, values)

@@ -7,9 +7,10 @@ every block behind an input of every shape, so that most candidates cost a few l
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
@@ -24,10 +25,11 @@ from dse.network.blocks import Block
 from dse.network.candidate import Candidate
 from dse.network.head import Head
 from dse.network.layers import Shape
-from dse.screening.memo import Choices, Chooser, Uniform
+from dse.screening.memo import Memo, Uniform
 from dse.screening.sections import Section, SectionCost, block_section, head_section, together
+from dse.space.conditions import Assignment, Node
 from dse.space.space import Defaults, Space, parse_space
-from dse.space.template import Body
+from dse.space.template import Body, open_of
 
 COLUMNS = SectionCost._fields[:-1]  # every cost that needs no board, and what an arena is computed from
 IMPOSSIBLE = -1  # in every column of a candidate that describes no network
@@ -37,11 +39,32 @@ T = TypeVar("T")
 _work = attrgetter(*WORK)
 
 
+class Part:
+    """A block or a head, and what it costs behind inputs of different shapes: None where it does not fit."""
+
+    __slots__ = ("block", "sections")
+
+    def __init__(self, block: Block | Head) -> None:
+        self.block = block
+        self.sections: dict[Shape, Section | None] = {}
+
+    def behind(self, shape: Shape, classes: int) -> Section | None:
+        """Its cost behind an input of this shape, found once."""
+        try:
+            if isinstance(self.block, Head):
+                self.sections[shape] = head_section(self.block, shape, classes)
+            else:
+                self.sections[shape] = block_section(self.block, shape)
+        except NetworkError:
+            self.sections[shape] = None
+        return self.sections[shape]
+
+
 class Drawn(NamedTuple):
-    """One random candidate: its image, the numbers of its blocks and of its head, and what they cost."""
+    """One random candidate: its image, its blocks and head, and what they cost."""
 
     shape: Shape
-    numbers: list[int]
+    parts: list[Part]  # none where the drawn values do not go together
     sections: list[Section] | None  # None where they describe no network
 
 
@@ -53,21 +76,19 @@ class Screening:
         self._forget()
 
     def _forget(self) -> None:
-        self._images = self._choices(lambda choose: self._space.image(choose, self._defaults))
-        self._backbones = self._choices(self._space.backbone)
-        self._widths = {name: self._choices(body.width) for name, body in self._space.bodies.items()}
-        # By body and width. None where the values of a stage or of the head do not go together.
-        self._stages: dict[tuple[str, float], list[Choices[tuple[int, ...] | None]]] = {}
-        self._heads: dict[tuple[str, float], Choices[int | None]] = {}
-        self._numbers: dict[Block | Head, int] = {}  # equal blocks have one number
-        self._blocks: list[Block | Head] = []
-        # input shape -> number of a block -> its section, or None where it does not fit
-        self._sections: dict[Shape, dict[int, Section | None]] = {}
+        template = self._space.template
+        given = self._defaults.input_shape
+        self._images = self._memo(template.image_nodes, lambda values: template.image(values, given))
+        self._backbones = self._memo(open_of([template.backbone]), lambda values: str(template.backbone.of(values)))
+        self._widths = {name: self._width(body) for name, body in template.bodies.items()}
+        # By body and width; the head is the last. None where values do not go together.
+        self._bodies: dict[tuple[str, float], list[Memo[list[Part] | None]]] = {}
+        self._parts: dict[Block | Head, Part] = {}  # of equal blocks there is one
 
     def reseed(self, seed: int | tuple[int, ...]) -> None:
         """Begins another sequence; what has been costed stays known, unless it is very much."""
         self._uniform.reseed(seed)
-        if len(self._blocks) + sum(map(len, self._sections.values())) > MAX_REMEMBERED:
+        if len(self._parts) + sum(len(part.sections) for part in self._parts.values()) > MAX_REMEMBERED:
             self._forget()
 
     def costs(self, count: int) -> Iterator[SectionCost | None]:
@@ -81,70 +102,58 @@ class Screening:
         image = shape = self._images.draw()
         backbone = self._backbones.draw()
         kind = backbone, self._widths[backbone].draw()
-        if kind not in self._stages:
-            self._stages[kind], self._heads[kind] = self._at_width(self._space.bodies[backbone], kind[1])
-        stages = [stage.draw() for stage in self._stages[kind]]
-        head = self._heads[kind].draw()
-        if head is None or None in stages:
+        if kind not in self._bodies:
+            self._bodies[kind] = self._at_width(self._space.template.bodies[backbone], kind[1])
+        parts: list[Part] = []
+        together = True
+        for memo in self._bodies[kind]:  # all of them, so that the next candidate does not depend on this one
+            if (drawn := memo.draw()) is None:
+                together = False
+            else:
+                parts += drawn
+        if not together:
             return Drawn(image, [], None)
-        numbers = [*(number for stage in stages if stage for number in stage), head]
         found: list[Section] = []
-        for number in numbers:
-            behind = self._sections.setdefault(shape, {})
-            section = behind[number] if number in behind else self._cost(behind, number, shape)
+        for part in parts:
+            section = part.sections[shape] if shape in part.sections else part.behind(shape, self._defaults.classes)
             if section is None:
-                return Drawn(image, numbers, None)
+                return Drawn(image, parts, None)
             found.append(section)
             shape = section.shape
-        return Drawn(image, numbers, found)
+        return Drawn(image, parts, found)
 
     def candidate(self, drawn: Drawn) -> Candidate:
         """What was drawn, as a candidate; its training is the defaults'. Raises NetworkError when it is none."""
-        if not drawn.numbers:
+        if not drawn.parts:
             raise NetworkError(self._space.name, "the drawn values do not go together")
-        *blocks, head = (self._blocks[number] for number in drawn.numbers)
+        *blocks, head = (part.block for part in drawn.parts)
         assert isinstance(head, Head)
         stages = tuple(block for block in blocks if isinstance(block, Block))
         return Candidate.make(drawn.shape, self._defaults.classes, stages, head, self._defaults.training)
 
-    def _cost(self, behind: dict[int, Section | None], number: int, shape: Shape) -> Section | None:
-        block = self._blocks[number]
-        try:
-            if isinstance(block, Head):
-                behind[number] = head_section(block, shape, self._defaults.classes)
-            else:
-                behind[number] = block_section(block, shape)
-        except NetworkError:
-            behind[number] = None
-        return behind[number]
+    def _width(self, body: Body) -> Memo[float]:
+        return self._memo(open_of([body.width]), lambda values: float(body.width.of(values)))
 
-    def _at_width(self, body: Body, width: float) -> tuple[list[Choices[tuple[int, ...] | None]], Choices[int | None]]:
-        def stage(index: int) -> Choices[tuple[int, ...] | None]:
-            return self._choices(_or_none(lambda choose: tuple(map(self._number, body.stage(index, choose, width)))))
+    def _at_width(self, body: Body, width: float) -> list[Memo[list[Part] | None]]:
+        stages = [
+            self._parts_of(stage.nodes, partial(stage.build, width=width, divisor=body.divisor))
+            for stage in body.stages
+        ]
+        return [*stages, self._parts_of(body.head.nodes, lambda values: [body.build_head(values, width)])]
 
-        head = self._choices(_or_none(lambda choose: self._number(body.head(choose, width))))
-        return [stage(index) for index in range(body.num_stages)], head
+    def _parts_of(
+        self, nodes: Sequence[Node], build: Callable[[Assignment], Sequence[Block | Head]]
+    ) -> Memo[list[Part] | None]:
+        def made(values: Assignment) -> list[Part] | None:
+            try:
+                return [self._parts.setdefault(block, Part(block)) for block in build(values)]
+            except NetworkError:
+                return None
 
-    def _number(self, block: Block | Head) -> int:
-        if block not in self._numbers:
-            self._numbers[block] = len(self._blocks)
-            self._blocks.append(block)
-        return self._numbers[block]
+        return self._memo(nodes, made)
 
-    def _choices(self, make: Callable[[Chooser], T]) -> Choices[T]:
-        return Choices(make, self._uniform)
-
-
-def _or_none(make: Callable[[Chooser], T]) -> Callable[[Chooser], T | None]:
-    """The same, with None for values that do not go together."""
-
-    def made(choose: Chooser) -> T | None:
-        try:
-            return make(choose)
-        except NetworkError:
-            return None
-
-    return made
+    def _memo(self, nodes: Sequence[Node], make: Callable[[Assignment], T]) -> Memo[T]:
+        return Memo(nodes, make, self._uniform)
 
 
 @dataclass(frozen=True)

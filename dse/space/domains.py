@@ -15,9 +15,8 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of a few values; a value that is not plain (a block with settings) has a `label`."""
+    """One of a few values. Where settings belong to a value (those of a block, say), it is the name of them."""
 
-    options: tuple[Any, ...]
     labels: tuple[str | int | float | bool, ...]
 
     def sample(self, rng: np.random.Generator) -> Any:
@@ -27,10 +26,10 @@ class Choice:
         return iter(self.labels)
 
     def option(self, label: Any) -> Any:
-        """What stands behind a label. Raises ValueError for an unknown one."""
-        for known, option in zip(self.labels, self.options, strict=True):
+        """The label itself when it is known; of 1 and true the one that is meant. Raises ValueError."""
+        for known in self.labels:
             if known == label and isinstance(known, bool) == isinstance(label, bool):
-                return option
+                return known
         raise ValueError(f"came {label!r}, expected one of {', '.join(map(repr, self.labels))}")
 
 

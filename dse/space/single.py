@@ -8,7 +8,8 @@ import yaml
 
 from dse.errors import DseError
 from dse.network.candidate import Candidate
-from dse.space.space import COLORS, Space, parse_space
+from dse.space.space import Space, parse_space
+from dse.space.template import COLORS
 
 
 def space_of(candidate: Candidate, name: str, about: str = "", **training: Any) -> Space:

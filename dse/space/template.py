@@ -1,127 +1,157 @@
-"""What the network of a space is made of: width, stem, stages and head, any value of which may be open.
+"""What the candidates of a space are made of: image, width, stages, head and training, any value of which may be open.
 
-A space has one body, or a choice of several under `backbone`, each with its own name.
+Each part has its nodes in the tree of open values (`conditions`), and builds what it describes from the values of a
+walk through them. A space has one body, or a choice of several under `backbone`, each with its own name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, Generic, TypeVar
 
-from dse._util.strict_yaml import Document, Path_, path_text, show
-from dse.errors import FileError, NetworkError
-from dse.network.blocks import BLOCKS, Block
+from pydantic import BaseModel, ValidationError
+
+from dse._util.strict_yaml import Path_, complaint, path_text
+from dse.errors import NetworkError
+from dse.network.blocks import Block
+from dse.network.candidate import Candidate, block_index
 from dse.network.head import Head
-from dse.space.check import STAGE_KEYS, Checker, domain_of
-from dse.space.domains import Domain
+from dse.network.layers import Shape
+from dse.network.training import Training
+from dse.space.conditions import Assignment, Fixed, Leaf, Node, Open
 
-Chooser = Callable[[str, Domain], Any]
-BODY_KEYS = ("width", "width_divisor", "stem", "stages", "head")
-
-
-class Body:
-    """One body, which stands at `path` in the file of its space. Raises FileError when it cannot be one."""
-
-    def __init__(self, document: Document, path: Path_, tree: dict[str, Any]) -> None:
-        self.document, self.path, self.tree = document, path, tree
-        if "stages" not in tree:
-            raise document.error(path, "missing key 'stages'")
-        stages = tree["stages"]
-        if not isinstance(stages, list) or not stages:
-            raise document.error((*path, "stages"), f"came {show(stages)}, expected a list of stages")
-        self._stages: list[tuple[Path_, dict[str, Any]]] = []
-        if "stem" in tree:
-            self._stages.append(((*path, "stem"), tree["stem"]))
-        self._stages += [((*path, "stages", index), stage) for index, stage in enumerate(stages)]
-
-    def check(self, checker: Checker) -> None:
-        """Every option of every open value is valid by itself. Raises FileError."""
-        checker.simple((*self.path, "width"), self.tree.get("width", 1.0), float, 0.05, 8.0)
-        divisor = self.tree.get("width_divisor", 8)
-        if type(divisor) is not int or not 1 <= divisor <= 64:
-            raise self.document.error(
-                (*self.path, "width_divisor"), f"came {show(divisor)}, expected a whole number 1 to 64"
-            )
-        for path, stage in self._stages:
-            checker.stage(path, stage)
-        checker.model(self.head_path, self.tree.get("head", {}), Head)
-
-    @property
-    def head_path(self) -> Path_:
-        """Where the head stands."""
-        return (*self.path, "head")
-
-    @property
-    def paths(self) -> list[Path_]:
-        """Where stem and stages stand."""
-        return [path for path, _ in self._stages]
-
-    @property
-    def num_stages(self) -> int:
-        """Stages, the stem included."""
-        return len(self._stages)
-
-    def width(self, choose: Chooser) -> float:
-        """The width multiplier."""
-        return float(Reading(self.document, choose).value((*self.path, "width"), self.tree.get("width", 1.0)))
-
-    def stage(self, index: int, choose: Chooser, width: float) -> tuple[Block, ...]:
-        """The blocks of a stage, before they know their input."""
-        path, tree = self._stages[index]
-        return tuple(Reading(self.document, choose).stage(path, tree, width, self._divisor))
-
-    def head(self, choose: Chooser, width: float) -> Head:
-        """What follows the stages, before it knows its input."""
-        read = Reading(self.document, choose)
-        head: Head = read.model(self.head_path, self.tree.get("head", {}), Head)
-        return head.at_width(width, self._divisor)
-
-    @property
-    def _divisor(self) -> int:
-        return int(self.tree.get("width_divisor", 8))
+COLORS = {"rgb": 3, "grey": 1}  # channels of the image
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class Reading:
-    """Turns the tree into concrete values, asking `choose` for each open one."""
+def open_of(leaves: Iterable[Leaf]) -> tuple[Open, ...]:
+    """Those that are open."""
+    return tuple(leaf for leaf in leaves if isinstance(leaf, Open))
 
-    def __init__(self, document: Document, choose: Chooser) -> None:
-        self.document, self.choose = document, choose
 
-    def value(self, path: Path_, value: Any) -> Any:
-        domain = domain_of(self.document, path, value)
-        if domain is None:
-            return value
-        name = path_text(path)
-        chosen = self.choose(name, domain)
+@dataclass(frozen=True)
+class Settings(Generic[ModelT]):
+    """The values of one model, which must go together: a rule of the tree."""
+
+    path: Path_
+    model: type[ModelT]
+    leaves: Mapping[str, Leaf]
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """Its open values, and itself behind them."""
+        found = open_of(self.leaves.values())
+        return (*found, self) if found else ()
+
+    def check(self, values: Assignment) -> None:
+        """Raises NetworkError when the values describe no such model."""
+        self.build(values)
+
+    def values(self, values: Assignment) -> dict[str, Any]:
+        """The values by their keys."""
+        return {key: leaf.of(values) for key, leaf in self.leaves.items()}
+
+    def build(self, values: Assignment) -> ModelT:
+        """The model. Raises NetworkError."""
         try:
-            return domain.option(chosen)
-        except (ValueError, TypeError) as error:
-            raise NetworkError(name, str(error)) from None
+            return self.model.model_validate(self.values(values))
+        except ValidationError as error:
+            raise NetworkError(path_text(self.path), complaint(self.model, error.errors()[0])) from None
 
-    def mapping(self, path: Path_, values: dict[str, Any]) -> dict[str, Any]:
-        return {key: self.value((*path, key), value) for key, value in values.items()}
 
-    def model(self, path: Path_, values: dict[str, Any], model: type[Any]) -> Any:
-        return self.check(model, path, self.mapping(path, values), values)
+@dataclass(frozen=True)
+class Stage:
+    """Blocks of one family, which may be a choice of several."""
 
-    def check(self, model: type[Any], path: Path_, chosen: dict[str, Any], given: dict[str, Any]) -> Any:
-        """The chosen values as a model. Open ones that do not go together describe no network; fixed ones are wrong."""
-        try:
-            return self.document.check(model, chosen, path)
-        except FileError as error:
-            if chosen == given:
-                raise
-            raise NetworkError(path_text(path), error.problem) from None
+    path: Path_
+    block: Leaf  # the name of the family
+    repeats: Leaf
+    scaled: Leaf
+    families: Mapping[str, Settings[Block]]
+    nodes: Sequence[Node]
 
-    def stage(self, path: Path_, stage: dict[str, Any], width: float, divisor: int) -> Iterator[Block]:
-        family = self.value((*path, "block"), stage["block"])
-        name, own = (family, {}) if isinstance(family, str) else next(iter(family.items()))
-        repeats = self.value((*path, "repeats"), stage.get("repeats", 1))
-        scaled = self.value((*path, "scaled"), stage.get("scaled", True))
-        values = {key: value for key, value in stage.items() if key not in STAGE_KEYS and key not in (own or {})}
-        chosen = self.mapping(path, values) | self.mapping((*path, "block", name), own or {})
-        block = self.check(BLOCKS[name], path, chosen, {**values, **(own or {})})
-        if scaled:
+    def build(self, values: Assignment, width: float, divisor: int) -> tuple[Block, ...]:
+        """Its blocks, before they know their input. Raises NetworkError."""
+        block = self.families[self.block.of(values)].build(values)
+        if scaled := self.scaled.of(values):
             block = block.scaled(width, divisor, None if scaled is True else scaled)
-        for repeat in range(repeats):
-            yield block if repeat == 0 else block.replaced(stride=1)
+        repeats = self.repeats.of(values)
+        return (block, *[block.replaced(stride=1)] * (repeats - 1)) if repeats else ()
+
+
+@dataclass(frozen=True)
+class Body:
+    """A network without its image and its training."""
+
+    width: Leaf
+    divisor: int
+    stages: Sequence[Stage]  # the stem is the first, where there is one
+    head: Settings[Head]
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """What it leaves open."""
+        stages = chain.from_iterable(stage.nodes for stage in self.stages)
+        return (*open_of([self.width]), *stages, *self.head.nodes)
+
+    def build_head(self, values: Assignment, width: float) -> Head:
+        """What follows the stages, before it knows its input. Raises NetworkError."""
+        return self.head.build(values).at_width(width, self.divisor)
+
+
+@dataclass(frozen=True)
+class Template:
+    """The parts of a space."""
+
+    resolution: Leaf  # None where the task gives it, and so for the colour
+    color: Leaf
+    backbone: Leaf  # the name of the body; empty for the only one
+    bodies: Mapping[str, Body]
+    training: Mapping[str, Leaf]
+
+    @cached_property
+    def image_nodes(self) -> tuple[Open, ...]:
+        """What the image leaves open."""
+        return open_of([self.resolution, self.color])
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """The tree of all that is open."""
+        below = {name: body.nodes for name, body in self.bodies.items()}
+        chosen = [Open(self.backbone.path, self.backbone.domain, below)] if isinstance(self.backbone, Open) else []
+        network = chosen or below[self.backbone.of({})]
+        return (*self.image_nodes, *network, *open_of(self.training.values()))
+
+    def image(self, values: Assignment, given: Shape) -> Shape:
+        """The input of a candidate, in a task that gives images of one shape."""
+        height, width, channels = given
+        if size := self.resolution.of(values):
+            height = width = size
+        color = self.color.of(values)
+        return height, width, COLORS[color] if color else channels
+
+    def build(self, values: Assignment, given: Shape, classes: int, recipe: Training) -> Candidate:
+        """The candidate of the values of a walk through the nodes. Raises NetworkError when it is none."""
+        body = self.bodies[self.backbone.of(values)]
+        width = float(body.width.of(values))
+        blocks: list[Block] = []
+        places: list[Path_] = []
+        for stage in body.stages:
+            built = stage.build(values, width, body.divisor)
+            blocks += built
+            places += [stage.path] * len(built)
+        head = body.build_head(values, width)
+        settings = {key: leaf.of(values) for key, leaf in self.training.items()}
+        training = Training.model_validate(recipe.model_dump() | settings)
+        try:
+            return Candidate.make(self.image(values, given), classes, tuple(blocks), head, training)
+        except NetworkError as error:
+            index = block_index(error)
+            place = places[index] if index is not None else body.head.path
+            raise NetworkError(path_text(place), error.problem) from None
+
+
+ABSENT = Fixed(None)  # where the task says what the file does not

@@ -23,7 +23,7 @@ from tests.helpers.networks import FAMILIES, family_space, only_candidate
 
 def test_a_candidate_is_a_space_of_its_own(random_candidates: list[Candidate]) -> None:
     more = [only_candidate(family_space(family, text)) for family, text in FAMILIES.items()]
-    grey = load_space("vww").from_assignment(
+    grey = load_space("vww").build(
         {"resolution": 48, "color": "grey", "backbone": "cnn_3", "backbone.cnn_3.width": 0.25}
         | {"training.learning_rate": 0.002}
     )
@@ -32,7 +32,7 @@ def test_a_candidate_is_a_space_of_its_own(random_candidates: list[Candidate]) -
         assert again.id == candidate.id
     # A task's recipe is for candidates that are chosen in its space; one that is chosen keeps its own settings.
     recipe = Training(class_weight="balanced", residual_gamma=0.2, pretrained="x", teacher="y")
-    again = space_of(grey, "again").from_assignment({}, Defaults(training=recipe))
+    again = space_of(grey, "again").build({}, Defaults(training=recipe))
     assert again.id == grey.id
     with pytest.raises(DseError, match="takes images of 32x48x3; expected square ones in colour or grey"):
         space_of(Candidate.make((32, 48, 3), 2, grey.blocks, grey.head, grey.training), "oblong")

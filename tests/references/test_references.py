@@ -170,7 +170,7 @@ def test_a_reference_is_a_point_of_the_space_around_it(space: str, reference: st
     """The first value of every choice, and the published number of blocks."""
     around = load_space(space)
     assignment = {path: next(iter(domain.values())) for path, domain in around.domains.items()} | chosen
-    point, published = around.from_assignment(assignment), load_reference(reference).candidate()
+    point, published = around.build(assignment), load_reference(reference).candidate()
     assert (point.blocks, point.head) == (published.blocks, published.head)
     for name in ("optimizer", "batch_size", "l2", "schedule"):
         assert getattr(point.training, name) == getattr(published.training, name)

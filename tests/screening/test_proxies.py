@@ -22,7 +22,7 @@ SPACE = parse_space(TINY, "tiny.yaml")
 
 
 def candidate(channels: int, kernel: int = 1):  # type: ignore[no-untyped-def]
-    return SPACE.from_assignment({"stages[0].channels": channels, "stages[0].kernel": kernel, "stages[1].channels": 8})
+    return SPACE.build({"stages[0].channels": channels, "stages[0].kernel": kernel, "stages[1].channels": 8})
 
 
 def test_the_best_of_those_that_fit() -> None:

@@ -10,9 +10,10 @@ import pytest
 from dse.cost.report import estimate
 from dse.errors import NetworkError
 from dse.network.candidate import Candidate
-from dse.screening.memo import Choices, Uniform
+from dse.screening.memo import Memo, Uniform
 from dse.screening.screening import CHUNK, COLUMNS, Screening, candidate_of_row, screen
 from dse.screening.sections import SectionCost, block_section, head_section, together
+from dse.space.conditions import Open
 from dse.space.domains import Choice, FloatRange, IntRange
 from dse.space.space import Defaults, load_space, parse_space
 from tests.helpers import paths
@@ -111,6 +112,14 @@ def test_rows_do_not_depend_on_what_was_drawn_before() -> None:
         assert together.column("arena_bytes")[row] == cost.arena_bytes
 
 
+@pytest.mark.parametrize(
+    ("space", "row", "candidate"), [("cmv3", 5, "fbc46e443e2e"), ("vww", 1, "346912270676"), ("vww", 6, "2ff92f9a99c7")]
+)
+def test_a_row_of_a_seed_stays_what_it_was(space: str, row: int, candidate: str) -> None:
+    """A report of a screening names candidates by seed and row: nothing is drawn that does not matter."""
+    assert candidate_of_row(load_space(space), Defaults(), 3, row).id == candidate
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     space = parse_space(REAL, "real.yaml")
     expected = screen(space, count=2 * CHUNK + 50, seed=3).costs
@@ -121,28 +130,26 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_choices_are_made_once() -> None:
     calls = []
 
-    def make(choose):  # type: ignore[no-untyped-def]
-        first = choose("first", Choice(("a", "b"), ("a", "b")))
-        second = choose("second", IntRange(1, 3)) if first == "b" else 0
-        calls.append((first, second))
-        return first, second
+    def make(values):  # type: ignore[no-untyped-def]
+        calls.append((values["first"], values.get("second", 0)))
+        return calls[-1]
 
-    choices = Choices(make, Uniform(0))
-    drawn = Counter(choices.draw() for _ in range(6_000))
+    nodes = [Open("first", Choice(("a", "b")), {"b": [Open("second", IntRange(1, 3))]})]
+    memo = Memo(nodes, make, Uniform(0))
+    drawn = Counter(memo.draw() for _ in range(6_000))
     assert sorted(calls) == sorted(drawn) == [("a", 0), ("b", 1), ("b", 2), ("b", 3)]
     assert abs(drawn["a", 0] - 3_000) < 250
     assert all(abs(drawn["b", number] - 1_000) < 200 for number in (1, 2, 3))
 
 
 def test_a_real_range_is_drawn_anew_each_time() -> None:
-    def make(choose):  # type: ignore[no-untyped-def]
-        return choose("which", Choice((1, 2), (1, 2))), choose("ratio", FloatRange(0.0, 1.0))
-
-    choices = Choices(make, Uniform(0))
-    drawn = [choices.draw() for _ in range(200)]
+    nodes = [Open("which", Choice((1, 2))), Open("ratio", FloatRange(0.0, 1.0))]
+    memo = Memo(nodes, lambda values: (values["which"], values["ratio"]), Uniform(0))
+    drawn = [memo.draw() for _ in range(200)]
     assert {which for which, _ in drawn} == {1, 2}
     assert len({ratio for _, ratio in drawn}) == 200
 
 
 def test_choices_without_any() -> None:
-    assert [Choices(lambda choose: 5, Uniform(0)).draw() for _ in range(3)] == [5, 5, 5]
+    memo = Memo([], lambda values: 5, Uniform(0))
+    assert [memo.draw() for _ in range(3)] == [5, 5, 5]

@@ -45,7 +45,7 @@ class TestContract:
         for number, candidate in enumerate(proposed(one, 20)):  # more than are drawn at random at first
             record = one.study.records()[number]
             assert record.explorer == name
-            assert one.space.from_assignment(record.params).id == candidate
+            assert one.space.build(record.params).id == candidate
 
     def test_it_follows_its_seed(self, name: str, tmp_path: Path) -> None:
         ids = {folder: proposed(explorer(name, tmp_path / folder, seed), 10) for folder, seed in (("a", 1), ("b", 1))}

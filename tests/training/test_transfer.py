@@ -271,12 +271,12 @@ def test_sources_of_a_space_and_settings_without_effect() -> None:
     assert space.sources() == ["big", "huge"]
     assert space.sources(Defaults(training=Training(pretrained="old"))) == ["old", "big", "huge"]
     values, plain = SMALL.sample(np.random.default_rng(0))
-    assert space.from_assignment(values | {"training.teacher": ""}).id == plain.id
-    taught = space.from_assignment(values | {"training.teacher": "big"})
+    assert space.build(values | {"training.teacher": ""}).id == plain.id
+    taught = space.build(values | {"training.teacher": "big"})
     assert taught.training.to_dict()["temperature"] == 2
     assert Candidate.from_json(taught.to_json()).id == taught.id
     with pytest.raises(NetworkError):
-        space.from_assignment(values | {"training.teacher": "bigger"})
+        space.build(values | {"training.teacher": "bigger"})
     assert load_space("vww").sources() == []
     assert list(read_sources(["imagenet", "imagenet"])) == ["imagenet"]
     idle = parse_space(text + "training: {temperature: 2, sparsity: 0.5}\n", "s.yaml")

@@ -364,7 +364,7 @@ def test_a_relay_ends_when_nni_or_its_file_is_gone(tmp_path: Path) -> None:
 
 def test_the_space_is_described_as_nni_has_it() -> None:
     domains = {
-        "a": Choice(("x", 2), ("x", 2)),
+        "a": Choice(("x", 2)),
         "b": IntRange(16, 32, 8),
         "c": FloatRange(0.0, 0.5),
         "d": FloatRange(1e-3, 1e-1, log=True),

@@ -9,7 +9,6 @@ tight budget costs them nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice
@@ -22,8 +21,9 @@ from dse.screening.proxies import DEFAULT, SCORES, Score, best_of
 from dse.search.explorers.scalarization import draw_weights, rewards
 from dse.search.record import TrialRecord
 from dse.search.study.study import Draft, Proposal, Study
-from dse.space.domains import Domain, FloatRange
-from dse.space.space import Assignment, Defaults, Space, Value
+from dse.space.conditions import Assignment, Recorded, Value
+from dse.space.domains import FloatRange
+from dse.space.space import Defaults, Space
 
 SCREENED = 1000
 
@@ -134,46 +134,14 @@ class GridExplorer(Explorer):
     """Every candidate that fits, in the order of the space's file, the last value changing fastest."""
 
     def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
-        known = {record.id for record in records}
-        for assignment, candidate in self._ways():
-            if candidate.id not in known and self.fits(candidate):
-                known.add(candidate.id)
-                yield assignment
-
-    def _ways(self) -> Iterator[tuple[Assignment, Candidate]]:
-        """Every way through the open values that leads to a network; those of families not chosen are left alone."""
         for path, domain in self.space.domains.items():
             if isinstance(domain, FloatRange):
                 raise RunError(f"grid: {path} is a real range, expected choices and whole numbers only")
-        way: list[int] = []  # the index of each value, in the order in which they are asked for
-        while True:
-            step = _Way(way)
-            with suppress(NetworkError):
-                candidate = self.space.candidate(step.choose, self.defaults)
-                yield step.assignment, candidate
-            way = [*way, *[0] * len(step.counts)][: len(step.counts)]
-            while way and way[-1] + 1 == step.counts[len(way) - 1]:
-                way.pop()
-            if not way:
-                return
-            way[-1] += 1
-
-
-class _Way:
-    """Answers with the values at given indices, and the first of each that comes after them."""
-
-    def __init__(self, indices: list[int]) -> None:
-        self.indices = indices
-        self.counts: list[int] = []  # of the values that each may take
-        self.assignment: dict[str, Value] = {}
-
-    def choose(self, path: str, domain: Domain) -> Value:
-        """The value of the next choice."""
-        values: list[Value] = list(domain.values())
-        place = len(self.counts)
-        self.counts.append(len(values))
-        self.assignment[path] = values[self.indices[place] if place < len(self.indices) else 0]
-        return self.assignment[path]
+        known = {record.id for record in records}
+        for assignment, candidate in self.space.candidates(self.defaults):
+            if candidate.id not in known and self.fits(candidate):
+                known.add(candidate.id)
+                yield assignment
 
 
 class Explorers:
@@ -214,15 +182,7 @@ def make_explorer(
 
 def asked_for(space: Space, defaults: Defaults, values: Assignment) -> dict[str, Value]:
     """Of values for everything that a space leaves open, those that the candidate of them is made of."""
-    asked: dict[str, Value] = {}
-
-    def choose(path: str, domain: Domain) -> Value:
-        asked[path] = values[path]
-        return values[path]
-
-    with suppress(NetworkError):  # the study will say so
-        space.candidate(choose, defaults)
-    return asked
+    return space.choose(Recorded(values), defaults).assignment
 
 
 def _key(assignment: Assignment) -> frozenset[tuple[str, Value]]:

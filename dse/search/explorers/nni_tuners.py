@@ -31,8 +31,8 @@ from nni.common.hpo_utils import deformat_parameters
 from threadpoolctl import threadpool_limits
 
 from dse.errors import RunError
+from dse.space.conditions import Assignment, Value
 from dse.space.domains import Domain, FloatRange
-from dse.space.space import Assignment, Value
 
 POPULATION = 16
 GP_TRIALS = 60  # the last ones that it is told: it is cubic in them

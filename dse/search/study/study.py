@@ -28,8 +28,8 @@ from dse.network.candidate import Candidate
 from dse.search.record import Outcome, TrialRecord
 from dse.search.study.database import Database, Place, read_trials
 from dse.search.study.samplers import Grid, Memory, distribution, make_sampler, suggested
-from dse.space.domains import Domain
-from dse.space.space import Assignment, Defaults, Space
+from dse.space.conditions import Assignment, Recorded
+from dse.space.space import Defaults, Space
 
 OUTCOMES: tuple[Outcome, ...] = ("complete", "repeated", "infeasible", "failed")
 
@@ -90,18 +90,11 @@ class Study:
     def draft_of(self, assignment: Assignment, space: Space, defaults: Defaults) -> Draft:
         """What an explorer would propose that chose these values."""
         trial = optuna.trial.create_trial(state=TrialState.RUNNING)
-
-        def choose(path: str, domain: Domain) -> Any:
-            if path not in assignment:
-                raise NetworkError(path, f"no value given; known values: {', '.join(assignment) or 'none'}")
-            known = trial.distributions[path] = distribution(domain)
-            trial.params[path] = known.to_external_repr(known.to_internal_repr(assignment[path]))
-            return trial.params[path]
-
-        try:
-            return Draft(trial, space.candidate(choose, defaults))
-        except NetworkError as error:
-            return Draft(trial, None, str(error))
+        chosen = space.choose(Recorded(assignment), defaults)
+        for path, value in chosen.assignment.items():
+            known = trial.distributions[path] = distribution(space.domains[path])
+            trial.params[path] = known.to_external_repr(known.to_internal_repr(value))
+        return Draft(trial, chosen.candidate, str(chosen.problem or ""))
 
     def draft(self, explorer: str, seed: int, space: Space, defaults: Defaults) -> Draft | None:
         """What one of Optuna's samplers would propose now, asked for each open value as it is met; None when it has
