@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 from optuna.distributions import distribution_to_json
-from optuna.storages._rdb.models import TrialValueModel
 from optuna.trial import TrialState
 
 from dse.cost.report import estimate
@@ -28,7 +27,8 @@ from dse.errors import NetworkError
 from dse.network.candidate import Candidate
 from dse.search.explorers.explorers import make_explorer
 from dse.search.explorers.names import EXPLORERS
-from dse.search.study.database import PARAMS, SYSTEM, TRIALS, USER, VALUES, Place
+from dse.search.study._optuna_internals import PARAMS, SYSTEM, TRIALS, USER, VALUES, stored_value
+from dse.search.study.database import Place
 from dse.search.study.samplers import distribution
 from dse.search.study.study import Study
 from dse.search.summary import cost_values
@@ -39,7 +39,6 @@ from tests.helpers.postgres import programs, server
 OBJECTIVES = ["accuracy", "params", "macs", "arena_bytes"]
 SIZES = (10, 1_000, 10_000)
 TURNS = 7
-FINITE = TrialValueModel.TrialValueType.FINITE
 NOW = datetime(2026, 11, 1)
 PATIENCE = 20.0  # seconds that the turns of one explorer may take
 
@@ -79,7 +78,7 @@ def fill(place: Place, space: Space, count: int) -> None:
         rows[SYSTEM].append(at | {"key": "constraints:arena_bytes", "value_json": "-0.5" if fits else "0.5"})
         rows[SYSTEM].append(at | {"key": "NSGAIISampler:generation", "value_json": str(number // 32)})
         for objective, name in enumerate(OBJECTIVES):
-            rows[VALUES].append(at | {"objective": objective, "value": values[name], "value_type": FINITE})
+            rows[VALUES].append(at | {"objective": objective} | stored_value(values[name]))
     with database._transaction() as connection:
         for table, some in rows.items():
             connection.execute(table.insert(), some)

@@ -9,8 +9,8 @@ import pytest
 
 from dse.errors import RunError
 from dse.search.explorers.explorers import make_explorer
+from dse.search.study._optuna_internals import TPE_LAST, QuickTpe
 from dse.search.study.database import Place
-from dse.search.study.samplers import TPE_LAST, QuickTpe
 from dse.search.study.study import Study, read_study
 from dse.space.space import Defaults, parse_space
 from tests.helpers.explorers import OBJECTIVES, REAL, end

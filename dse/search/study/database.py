@@ -24,22 +24,24 @@ from urllib.parse import quote
 import optuna
 import sqlalchemy
 from optuna.distributions import distribution_to_json
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from dse.errors import RunError
+from dse.search.study._optuna_internals import (
+    PARAMS,
+    STUDIES,
+    STUDY_SYSTEM,
+    SYSTEM,
+    TRIALS,
+    USER,
+    VALUES,
+    stored_value,
+)
 
 STUDY_NAME = "dse"
 OWN = "study.db"  # the database in the folder of a run
 Direction = Literal["minimize", "maximize"]
-STUDIES: Any = models.StudyModel.__table__
-STUDY_SYSTEM: Any = models.StudySystemAttributeModel.__table__
-TRIALS: Any = models.TrialModel.__table__
-PARAMS: Any = models.TrialParamModel.__table__
-VALUES: Any = models.TrialValueModel.__table__
-USER: Any = models.TrialUserAttributeModel.__table__
-SYSTEM: Any = models.TrialSystemAttributeModel.__table__
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,19 @@ class Database:
             self.study = optuna.create_study(
                 study_name=place.name, storage=self._storage, directions=directions, load_if_exists=True
             )
+            self._study_id = self._storage.get_study_id_from_name(place.name)
         except Exception as error:  # SQLAlchemy, Optuna and drivers raise many kinds here
             raise RunError(f"{self.shown}: the study cannot be opened: {why(error, place.url)}") from None
-        self._study_id = self.study._study_id
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial, in order."""
         return self.study.get_trials(deepcopy=False)
+
+    def trial_ids(self) -> list[int]:
+        """The id of every trial in the database, by its number."""
+        of_study = sqlalchemy.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == self._study_id)
+        with self._transaction() as connection:
+            return list(connection.execute(of_study.order_by(TRIALS.c.number)).scalars())
 
     def system_attrs(self) -> dict[str, Any]:
         """What Optuna's samplers keep for the whole study."""
@@ -170,10 +178,7 @@ class Database:
                 return
             _insert(connection, USER, _attributes(trial_id, user_attrs))
             _insert(connection, SYSTEM, _attributes(trial_id, system_attrs))
-            rows = []
-            for objective, value in enumerate(values):
-                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-                rows.append({"trial_id": trial_id, "objective": objective, "value": stored, "value_type": kind})
+            rows = [{"trial_id": trial_id, "objective": n} | stored_value(value) for n, value in enumerate(values)]
             _insert(connection, VALUES, rows)
 
     def _transaction(self) -> _Transaction:

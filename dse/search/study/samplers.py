@@ -11,19 +11,16 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, GridSampler, TPESampler
-from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_gamma_multiobjective
-from optuna.trial import FrozenTrial, TrialState
+from optuna.samplers import BaseSampler, GridSampler
+from optuna.trial import FrozenTrial
 
 from dse.errors import RunError
+from dse.search.study._optuna_internals import QuickTpe
 from dse.space.domains import Choice, Domain, FloatRange
 from dse.space.space import Space
 
-TPE_LAST = 1000
-RESORT = 200
 GRID_POINTS = 100_000  # Optuna lists them all
 
 
@@ -49,78 +46,6 @@ class Memory(optuna.storages.InMemoryStorage):
         return trial
 
 
-class QuickTpe(TPESampler):
-    """Optuna's TPE, which for each value would read, sort and convert all trials again: here once per proposal.
-
-    It proposes the same up to RESORT trials. Beyond, it sorts them into good ones and others only when a 200th of them
-    again have ended; and of more than TPE_LAST others it looks at the latest. So a proposal after ten thousand trials
-    takes little longer.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._good: set[int] = set()
-        self._sorted_at = 0  # trials that had ended when they were sorted
-        self._numbers: dict[int, dict[str, float]] = {}  # what a trial's values are to the estimators, by its number
-
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """A new proposal begins: nothing is known of how the trials are split."""
-        super().before_trial(study, trial)
-        self._halves: tuple[list[FrozenTrial], list[FrozenTrial]] | None = None
-        self._columns: dict[int, dict[str, list[float]]] = {}
-        self._starting: bool | None = None
-
-    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, name: str, domain: BaseDistribution) -> Any:
-        """A value for one name."""
-        if self._starting is None:
-            ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            self._starting = len(ended) < self._n_startup_trials
-        if self._starting:
-            return self._random_sampler.sample_independent(study, trial, name, domain)
-        return self._sample(study, trial, {name: domain})[name]
-
-    def _sample(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        if self._halves is None:
-            states = (TrialState.COMPLETE, TrialState.RUNNING)
-            trials = [t for t in study.get_trials(deepcopy=False, states=states) if t.number != trial.number]
-            gamma = default_gamma if len(study.directions) == 1 else default_gamma_multiobjective
-            ended = sum(t.state.is_finished() for t in trials)
-            if ended - self._sorted_at >= max(1, ended // RESORT):
-                below, _ = _split_trials(study, trials, gamma(ended))
-                self._good, self._sorted_at = {t.number for t in below}, ended
-            below = [t for t in trials if t.number in self._good]
-            self._halves = below, [t for t in trials if t.number not in self._good][-TPE_LAST:]
-        below, above = self._halves
-        good = self._build_parzen_estimator(study, search_space, below, handle_below=True)
-        others = self._build_parzen_estimator(study, search_space, above, handle_below=False)
-        drawn = good.sample(self._rng.rng, self._n_ei_candidates)
-        best = self._compare(drawn, self._compute_acquisition_func(drawn, good, others))
-        return {name: domain.to_external_repr(best[name]) for name, domain in search_space.items()}
-
-    def _get_internal_repr(
-        self, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution], study: optuna.Study
-    ) -> dict[str, np.ndarray]:
-        if len(search_space) == 1:
-            (name,) = search_space
-            columns = self._columns.get(id(trials))  # of one half or the other
-            if columns is None:
-                columns = self._columns[id(trials)] = {}
-                for row in map(self._row, trials):
-                    for other, value in row.items():
-                        columns.setdefault(other, []).append(value)
-            return {name: np.asarray(columns.get(name, []))}
-        whole = [row for row in map(self._row, trials) if search_space.keys() <= row.keys()]
-        return {name: np.asarray([row[name] for row in whole]) for name in search_space}
-
-    def _row(self, trial: FrozenTrial) -> dict[str, float]:
-        if trial.number not in self._numbers:
-            known = trial.distributions
-            self._numbers[trial.number] = {n: known[n].to_internal_repr(v) for n, v in trial.params.items()}
-        return self._numbers[trial.number]
-
-
 class Grid(GridSampler):
     """Optuna's grid, of every value that a space leaves open.
 
@@ -139,11 +64,12 @@ class Grid(GridSampler):
                 f"optuna:grid: the open values have {points:,} combinations, expected {GRID_POINTS:,} at most; "
                 "the explorer grid goes through a space of any size"
             )
+        self.points = points
         super().__init__({path: list(domain.values()) for path, domain in domains.items()}, seed=seed)
 
     def is_over(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether every point has been proposed."""
-        return len({trial.system_attrs.get("grid_id") for trial in trials} - {None}) == self._n_min_trials
+        return len({trial.system_attrs.get("grid_id") for trial in trials} - {None}) == self.points
 
 
 def make_sampler(explorer: str, seed: int, trials: int, population: int, space: Space) -> BaseSampler:

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.samplers._ga import BaseGASampler
+from optuna.samplers import BaseGASampler
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.cost.metrics import DIRECTIONS
 from dse.errors import NetworkError
 from dse.network.candidate import Candidate
 from dse.search.record import Outcome, TrialRecord
+from dse.search.study._optuna_internals import PARENTS
 from dse.search.study.database import Database, Place, read_trials
 from dse.search.study.samplers import Grid, Memory, distribution, make_sampler, suggested
 from dse.space.conditions import Assignment, Recorded
@@ -67,11 +68,10 @@ class Study:
         self._memory = Memory()
         self._mirror = optuna.create_study(storage=self._memory, directions=directions)
         self._samplers: dict[str, optuna.samplers.BaseSampler] = {}
-        self._ids: list[int] = []  # in the database, by the number of the trial
         self._records: list[TrialRecord] = []
         self._originals: dict[str, int] = {}  # the first trial that ended with a candidate, by its id
+        self._ids = self._database.trial_ids()  # by the number of the trial
         for trial in self._database.trials():
-            self._ids.append(trial._trial_id)
             self._memory.put(copy.copy(trial))
             self._records.append(_record(trial))
             self._note(self._records[-1])
@@ -235,7 +235,7 @@ class Study:
 
 def _translated(key: str, value: Any, ids: Mapping[int, int] | list[int]) -> Any:
     """A study's attribute with other ids of its trials: the parents of a generation are kept so."""
-    return [ids[trial] for trial in value] if ":parent:" in key else value
+    return [ids[trial] for trial in value] if PARENTS in key else value
 
 
 def _record(trial: FrozenTrial) -> TrialRecord:
