@@ -22,15 +22,16 @@ import numpy as np
 from optuna.distributions import distribution_to_json
 from optuna.trial import TrialState
 
+from dse.cost.metrics import DIRECTIONS
 from dse.cost.report import estimate
 from dse.errors import NetworkError
 from dse.network.candidate import Candidate
 from dse.search.explorers.explorers import make_explorer
 from dse.search.explorers.names import EXPLORERS
 from dse.search.study._optuna_internals import PARAMS, SYSTEM, TRIALS, USER, VALUES, stored_value
-from dse.search.study.database import Place
-from dse.search.study.samplers import distribution
-from dse.search.study.study import Study
+from dse.search.study.database import Database, Place
+from dse.search.study.distributions import distribution
+from dse.search.study.trial_log import TrialLog
 from dse.search.summary import cost_values
 from dse.space.conditions import Assignment
 from dse.space.space import Defaults, Space, load_space
@@ -58,7 +59,7 @@ def fill(place: Place, space: Space, count: int) -> None:
     """A study with so many random trials, every tenth of them infeasible, written at once. Beyond a thousand candidates
     come again, under another learning rate as it were: with other accuracies."""
     candidates, rng = drawn(space, min(count, 1000)), np.random.default_rng(1)
-    database = Study(place, OBJECTIVES)._database
+    database = Database(place, [DIRECTIONS[name] for name in OBJECTIVES], OBJECTIVES)
     rows: dict[Any, list[dict[str, Any]]] = {table: [] for table in (TRIALS, PARAMS, USER, SYSTEM, VALUES)}
     for number in range(count):
         assignment, candidate, costs = candidates[number % len(candidates)]
@@ -84,47 +85,47 @@ def fill(place: Place, space: Space, count: int) -> None:
             connection.execute(table.insert(), some)
 
 
-def turns(name: str, study: Study, space: Space) -> tuple[float, float]:
+def turns(name: str, log: TrialLog, space: Space) -> tuple[float, float]:
     """The least milliseconds that a turn takes: of this processor, and in all, with waiting for the disk or a server."""
-    explorer = make_explorer(name, study, space, Defaults(), 0, lambda candidate: True)
+    explorer = make_explorer(name, log, space, Defaults(), 0, lambda candidate: True)
     worked: list[float] = []
     passed: list[float] = []
     while len(worked) < 1 + TURNS and sum(passed) < PATIENCE:
         before, started = time.process_time(), time.perf_counter()
-        proposal = explorer.propose(study.records())
+        proposal = explorer.propose(log.records())
         if proposal is None:
             break
-        candidate = study.records()[proposal.number].candidate
+        candidate = log.records()[proposal.number].candidate
         if candidate:
             values = cost_values(estimate(candidate.network)) | {"accuracy": 0.5}
-            study.tell_complete(proposal.number, values, {"arena_bytes": -0.5})
+            log.tell_complete(proposal.number, values, {"arena_bytes": -0.5})
         worked.append(time.process_time() - before)
         passed.append(time.perf_counter() - started)
     return 1000 * min(worked[1:] or worked), 1000 * min(passed[1:] or passed)
 
 
-def rows(studies: Sequence[Callable[[], Study]], names: Sequence[str], space: Space) -> None:
+def rows(logs: Sequence[Callable[[], TrialLog]], names: Sequence[str], space: Space) -> None:
     """A line per explorer, with both times for each study."""
     for name in names:
-        cells = ["{:.0f} ({:.0f})".format(*turns(name, study(), space)) for study in studies]
+        cells = ["{:.0f} ({:.0f})".format(*turns(name, log(), space)) for log in logs]
         print(f"{name:16}" + "".join(f"{cell:>18}" for cell in cells), flush=True)
 
 
 @contextmanager
-def filled(size: int, space: Space) -> Iterator[Callable[[], Study]]:
+def filled(size: int, space: Space) -> Iterator[Callable[[], TrialLog]]:
     """A study with so many trials. A small one is a new copy each time; a large one stays open, and a few trials more
     do not matter to it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(Place.in_folder(folder), space, size)
-        large = Study.in_folder(folder, OBJECTIVES) if size > 1000 else None
+        large = TrialLog.in_folder(folder, OBJECTIVES) if size > 1000 else None
 
-        def study() -> Study:
+        def log() -> TrialLog:
             copy = Path(tempfile.mkdtemp(dir=folder))
             shutil.copy(folder / "study.db", copy)
-            return large or Study.in_folder(copy, OBJECTIVES)
+            return large or TrialLog.in_folder(copy, OBJECTIVES)
 
-        yield study
+        yield log
 
 
 def able(name: str) -> bool:
@@ -140,14 +141,14 @@ def main() -> None:
     )
     print(f"{'SQLite':16}" + "".join(f"{size:>18,}" for size in SIZES))
     with ExitStack() as stack:
-        studies = [stack.enter_context(filled(size, space)) for size in SIZES]
-        rows(studies, [name for name in sys.argv[1:] or EXPLORERS if able(name)], space)
+        logs = [stack.enter_context(filled(size, space)) for size in SIZES]
+        rows(logs, [name for name in sys.argv[1:] or EXPLORERS if able(name)], space)
     if programs() and importlib.util.find_spec("psycopg"):
         print("PostgreSQL on this machine")
         with server() as url:
             place = Place(url, "dse-bench")
             fill(place, space, 1000)
-            rows([lambda: Study(place, OBJECTIVES)], ["optuna:nsga2", "random"], space)
+            rows([lambda: TrialLog(place, OBJECTIVES)], ["optuna:nsga2", "random"], space)
 
 
 if __name__ == "__main__":

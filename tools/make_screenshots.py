@@ -11,7 +11,7 @@ from pathlib import Path
 
 from selenium import webdriver
 
-from dse.search.study.study import read_study
+from dse.search.study.trial_log import read_study
 from dse.ui.dashboard import Dashboard
 from tests.helpers.browser import missing, open_browser, save_screenshot, wait_for_elements, wait_for_text, wait_until
 from tests.helpers.nni_page import METRICS, add_columns, coloured, open_tab, shown_by_nni

@@ -27,7 +27,7 @@ from dse.search.record import TrialRecord, TrialResult
 from dse.search.run_folder import model_folder, settle
 from dse.search.settings import Settings
 from dse.search.study.database import Place
-from dse.search.study.study import Study
+from dse.search.study.trial_log import TrialLog
 from dse.search.summary import Summary, cost_values
 from dse.search.workers.events import (
     EpochEnded,
@@ -95,22 +95,22 @@ class _Loop:
         self.observer = observer
         # With few trials a small generation, so that the explorer learns from the first ones.
         population = max(6, min(32, settings.trials // 4))
-        self.study = Study(place, list(settings.task.objectives), population)
+        self.log = TrialLog(place, list(settings.task.objectives))
         self.gate = Gate(settings.budgets)
         self.explorers = Explorers(
             settings.explorers,
             lambda name: make_explorer(
-                name, self.study, settings.space, defaults, settings.seed, self.gate.fits, settings.screen
+                name, self.log, settings.space, defaults, settings.seed, self.gate.fits, settings.screen, population
             ),
         )
         self.duplicates = Duplicates()
-        self.waiting: deque[TrialRecord] = deque(self.study.interrupted())
+        self.waiting: deque[TrialRecord] = deque(self.log.interrupted())
         self.running: dict[int, _Running] = {}
         self.unproductive = 0  # proposals in a row that trained nothing
         self.said: set[str] = set()
         self.token = uuid.uuid4().hex[:8]
         self.deadline = None if settings.timeout is None else time.monotonic() + settings.timeout
-        self.summary = Summary(list(settings.task.objectives), self.study.records())
+        self.summary = Summary(list(settings.task.objectives), self.log.records())
 
     def run(self, nearest: Nearest, pool: Pool | None) -> Summary:
         self.observer.began(self.settings, self.data, nearest, self.summary.trained)
@@ -127,7 +127,7 @@ class _Loop:
             if self.summary.trained < self.settings.trials or self.waiting:
                 self._train(pool or self._workers())
         finally:
-            write_atomic(self.settings.folder / "trials.csv", trials_frame(self.study.records()).to_csv(index=False))
+            write_atomic(self.settings.folder / "trials.csv", trials_frame(self.log.records()).to_csv(index=False))
         return self.summary
 
     def _train(self, pool: Pool) -> None:
@@ -178,15 +178,15 @@ class _Loop:
 
     def _propose(self, pool: Pool) -> bool:
         """A new trial, which may be trained; False when there is none."""
-        proposal = self.explorers.propose(self.study.records())
+        proposal = self.explorers.propose(self.log.records())
         if proposal is None:
             return False
         if proposal.candidate is None:
-            self.study.tell_infeasible(proposal.number, {}, {}, f"no network: {proposal.problem}")
+            self.log.tell_infeasible(proposal.number, {}, {}, f"no network: {proposal.problem}")
             self._ended(proposal.number)
             self.unproductive += 1
         else:
-            self._admit(pool, self.study.records()[proposal.number])
+            self._admit(pool, self.log.records()[proposal.number])
         return True
 
     def _admit(self, pool: Pool, record: TrialRecord) -> None:
@@ -196,10 +196,10 @@ class _Loop:
         self.unproductive += 1
         if judgement.reasons:
             reason = "; ".join(judgement.reasons)
-            self.study.tell_infeasible(record.number, self._values(judgement), judgement.violations, reason)
+            self.log.tell_infeasible(record.number, self._values(judgement), judgement.violations, reason)
             self._ended(record.number)
-        elif original := self.study.original(record.id):
-            self.study.tell_repeated(record.number, original, judgement.violations)
+        elif original := self.log.original(record.id):
+            self.log.tell_repeated(record.number, original, judgement.violations)
             self._ended(record.number)
         elif self.duplicates.waits(record):
             self.observer.proposed(record, None)
@@ -222,7 +222,7 @@ class _Loop:
                 case TrialNote(number, text) | TrialRetried(number, text):
                     self.observer.note(f"trial {number}: {text}")
                 case TrialFailed(number, reason):
-                    self.study.tell_failed(number, reason)
+                    self.log.tell_failed(number, reason)
                     self._forget(number)
                 case TrialDone(number, result):
                     self._complete(self.running[number], result)
@@ -237,7 +237,7 @@ class _Loop:
         if int8 is not None:
             values["accuracy_int8"] = int8
         write_trained(model_folder(self.settings.folder, record.id), record.candidate, result.weights)
-        self.study.tell_complete(
+        self.log.tell_complete(
             record.number,
             values,
             judgement.violations,
@@ -254,11 +254,11 @@ class _Loop:
         shutil.rmtree(self._checkpoint(number), ignore_errors=True)
         self._ended(number)
         for duplicate in self.duplicates.ended(trial.record):
-            self.study.tell_repeated(duplicate, self.summary.records[number], trial.judgement.violations)
+            self.log.tell_repeated(duplicate, self.summary.records[number], trial.judgement.violations)
             self._ended(duplicate)
 
     def _ended(self, number: int) -> None:
-        self.summary.records = self.study.records()
+        self.summary.records = self.log.records()
         self.observer.ended(self.summary.records[number], self.summary)
 
     def _checkpoint(self, number: int) -> Path:

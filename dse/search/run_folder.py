@@ -14,7 +14,7 @@ from dse._util.strict_yaml import load
 from dse.errors import FileError, RunError
 from dse.hardware.boards import Board
 from dse.search.study.database import Place
-from dse.search.study.study import read_study
+from dse.search.study.trial_log import read_study
 from dse.search.summary import Summary
 from dse.tasks import Task
 

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from dse.search.explorers.names import EXPLORERS
-from dse.search.study.study import Proposal, Study
+from dse.search.study.trial_log import Proposal, TrialLog
 from dse.space.space import Space, parse_space
 
 OBJECTIVES = ["accuracy", "params"]
@@ -45,13 +45,13 @@ def space_for(name: str) -> Space:
     return parse_space(SMALL if name in ("grid", "optuna:grid") else REAL, "small.yaml")
 
 
-def end(study: Study, proposal: Proposal) -> None:
+def end(log: TrialLog, proposal: Proposal) -> None:
     """A trial ends well, breaks a limit or fails, by its number."""
     index = proposal.number
     values = {"accuracy": 0.1 + 0.01 * index, "params": 10.0 * index}
     if index % 3 == 0:
-        study.tell_infeasible(index, values, {"params": 0.5}, "params 5 > 1")
+        log.tell_infeasible(index, values, {"params": 0.5}, "params 5 > 1")
     elif index % 3 == 1:
-        study.tell_failed(index, "no reason")
+        log.tell_failed(index, "no reason")
     else:
-        study.tell_complete(index, values, {"params": -0.5})
+        log.tell_complete(index, values, {"params": -0.5})

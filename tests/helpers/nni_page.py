@@ -16,7 +16,7 @@ from typing import Any
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from dse.search.study.study import read_study
+from dse.search.study.trial_log import read_study
 from tests.helpers.browser import wait_for_elements, wait_until
 from tests.helpers.processes import free_port, wait_for
 

@@ -13,7 +13,7 @@ from dse.screening.proxies import best_of, macs
 from dse.search.explorers.explorers import Explorer, make_explorer
 from dse.search.loop import search
 from dse.search.run_folder import read_run
-from dse.search.study.study import Study, read_study
+from dse.search.study.trial_log import TrialLog, read_study
 from dse.space.space import Defaults, parse_space
 from tests.helpers.explorers import NAMES, OBJECTIVES, end, space_for
 from tests.helpers.searches import TINY, Watcher, settings
@@ -40,8 +40,9 @@ def test_the_best_of_those_that_fit() -> None:
 
 
 def explorer(name: str, folder: Path, screen: int, limit: float = 1e9) -> Explorer:
-    study = Study.in_folder(folder, OBJECTIVES, population=4)
-    return make_explorer(name, study, space_for(name), Defaults(), 0, lambda one: macs(one) <= limit, screen)
+    log = TrialLog.in_folder(folder, OBJECTIVES)
+    fits = lambda one: macs(one) <= limit  # noqa: E731
+    return make_explorer(name, log, space_for(name), Defaults(), 0, fits, screen, population=4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,7 +57,7 @@ def test_what_is_proposed_is_the_best_of_what_was_drawn(name: str, tmp_path: Pat
                 offered.append(drawn)
                 return True
 
-            known = {record.id for record in one.study.records()}
+            known = {record.id for record in one.log.records()}
             one.fits = fits
             proposal = one.propose()
             assert proposal
@@ -65,7 +66,7 @@ def test_what_is_proposed_is_the_best_of_what_was_drawn(name: str, tmp_path: Pat
             assert name == "nni:gridsearch" or len(offered) >= 5
             new = [drawn for drawn in offered if drawn.id not in known]
             assert macs(proposal.candidate) == max(map(macs, new or offered))
-            end(one.study, proposal)
+            end(one.log, proposal)
     assert len(read_study(tmp_path)) == 6
 
 
@@ -78,7 +79,7 @@ def test_one_that_fits_is_preferred_to_any_that_does_not(tmp_path: Path) -> None
         assert proposal
         assert proposal.candidate
         found.append(macs(proposal.candidate))
-        end(one.study, proposal)
+        end(one.log, proposal)
     assert max(found) <= 40_000
     plain = explorer("optuna:random", tmp_path, screen=1, limit=40_000)
     alone = [proposal.candidate for _ in range(10) if (proposal := plain.propose())]

@@ -16,7 +16,7 @@ from dse.errors import RunError
 from dse.search.loop import search
 from dse.search.run_folder import load_summary, read_run, study_place
 from dse.search.study import database
-from dse.search.study.study import Study
+from dse.search.study.trial_log import TrialLog
 from tests.helpers.postgres import PASSWORD, programs, server
 from tests.helpers.searches import Watcher, settings
 
@@ -56,7 +56,7 @@ def test_a_password_stays_where_it_belongs(postgres: str, tmp_path: Path) -> Non
     wrong = postgres.replace(PASSWORD, "another-secret")
     for action in (
         lambda: search(settings(tmp_path / "new", storage=wrong), Watcher()),
-        lambda: Study(database.Place(wrong, "dse"), ["accuracy"]),
+        lambda: TrialLog(database.Place(wrong, "dse"), ["accuracy"]),
         lambda: database.read_trials(database.Place(wrong, "dse")),
         lambda: database.read_trials(database.Place(postgres, "no such study")),
         lambda: search(settings(tmp_path, storage=postgres.replace("/postgres", "/template1")), Watcher()),

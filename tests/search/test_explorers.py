@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from dse.search.explorers.explorers import Explorer, Explorers, make_explorer
 from dse.search.explorers.names import parse_explorers
 from dse.search.explorers.scalarization import AUGMENTATION, HOPELESS, INFEASIBLE, draw_weights, rewards
 from dse.search.record import TrialRecord
-from dse.search.study.study import Study, read_study
+from dse.search.study.trial_log import TrialLog, read_study
 from dse.space.space import Defaults, load_space, parse_space
 from tests.helpers.explorers import MISSING, NAMES, OBJECTIVES, REAL, end, space_for
 
@@ -23,8 +22,8 @@ COUNT = (3 * 2 + 2 * 2) * 2  # candidates of SMALL
 
 def explorer(name: str, folder: Path, seed: int = 0) -> Explorer:
     folder.mkdir(exist_ok=True)
-    study = Study.in_folder(folder, OBJECTIVES, population=4)
-    return make_explorer(name, study, space_for(name), Defaults(), seed, lambda candidate: True)
+    log = TrialLog.in_folder(folder, OBJECTIVES)
+    return make_explorer(name, log, space_for(name), Defaults(), seed, lambda candidate: True, population=4)
 
 
 def proposed(one: Explorer, count: int) -> list[str]:
@@ -34,7 +33,7 @@ def proposed(one: Explorer, count: int) -> list[str]:
         assert proposal
         assert proposal.candidate
         found.append(proposal.candidate.id)
-        end(one.study, proposal)
+        end(one.log, proposal)
     return found
 
 
@@ -43,7 +42,7 @@ class TestContract:
     def test_it_stays_in_the_space(self, name: str, tmp_path: Path) -> None:
         one = explorer(name, tmp_path)
         for number, candidate in enumerate(proposed(one, 20)):  # more than are drawn at random at first
-            record = one.study.records()[number]
+            record = one.log.records()[number]
             assert record.explorer == name
             assert one.space.build(record.params).id == candidate
 
@@ -68,26 +67,26 @@ class TestContract:
         other.propose()  # left running
         mine = proposed(explorer(name, tmp_path), 6)
         if name == "grid":
-            assert not set(mine) & {record.id for record in other.study.records()}
+            assert not set(mine) & {record.id for record in other.log.records()}
         assert len(read_study(tmp_path)) == 14
 
 
 def test_several_take_turns_by_their_share(tmp_path: Path) -> None:
-    study = Study.in_folder(tmp_path, OBJECTIVES)
+    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
     space = parse_space(REAL, "small.yaml")
     shares = parse_explorers(["nni:evolution=0.5", "random", "nni:tpe"])
 
     def turns() -> Explorers:
-        return Explorers(shares, lambda name: make_explorer(name, study, space, Defaults(), 0, lambda candidate: True))
+        return Explorers(shares, lambda name: make_explorer(name, log, space, Defaults(), 0, lambda candidate: True))
 
     several = turns()
     for number in range(20):
         if number == 10:
             several = turns()  # a restart changes nothing
-        proposal = several.propose(study.records())
+        proposal = several.propose(log.records())
         assert proposal
-        end(study, proposal)
-    names = [record.explorer for record in study.records()]
+        end(log, proposal)
+    names = [record.explorer for record in log.records()]
     assert [names.count(name) for name in shares] == [10, 5, 5]
     assert all(names[i : i + 4].count("nni:evolution") == 2 for i in range(0, 20, 4))
 
@@ -95,9 +94,9 @@ def test_several_take_turns_by_their_share(tmp_path: Path) -> None:
 def test_explorers_that_begin_at_random_do_not_begin_alike(tmp_path: Path) -> None:
     """A turn spent on a candidate that another has just proposed teaches nobody anything."""
     space = load_space("cmv3")
-    study = Study.in_folder(tmp_path, OBJECTIVES)
+    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
     names = ["optuna:nsga2", "optuna:nsga3", "optuna:tpe", "optuna:random"]
-    every = [make_explorer(name, study, space, Defaults(), 0, lambda candidate: True) for name in names]
+    every = [make_explorer(name, log, space, Defaults(), 0, lambda candidate: True) for name in names]
     ids = [one_id for _ in range(3) for one in every for one_id in proposed(one, 1)]
     assert len(set(ids)) == len(ids)
 
@@ -106,28 +105,26 @@ def test_a_grid_proposes_every_candidate_once_and_then_nothing(tmp_path: Path) -
     one = explorer("grid", tmp_path)
     assert len(set(proposed(one, COUNT))) == COUNT == one.space.size()
     assert one.propose() is None
-    study = Study.in_folder(tmp_path, OBJECTIVES)
-    make = partial(
-        make_explorer, study=study, space=one.space, defaults=Defaults(), seed=0, fits=lambda candidate: True
-    )
+    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    make = partial(make_explorer, log=log, space=one.space, defaults=Defaults(), seed=0, fits=lambda candidate: True)
     again = Explorers({"grid": 0.5, "random": 0.5}, make)
-    proposal = again.propose(study.records())
+    proposal = again.propose(log.records())
     assert proposal  # of the other one
-    assert study.records()[proposal.number].explorer == "random"
+    assert log.records()[proposal.number].explorer == "random"
 
 
 def test_a_grid_passes_over_what_does_not_fit(tmp_path: Path) -> None:
-    study = Study.in_folder(tmp_path, OBJECTIVES)
+    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
     small = make_explorer(
-        "grid", study, space_for("grid"), Defaults(), 0, lambda candidate: candidate.blocks[1].kind == "bneck"
+        "grid", log, space_for("grid"), Defaults(), 0, lambda candidate: candidate.blocks[1].kind == "bneck"
     )
     assert len(set(proposed(small, 2 * 2 * 2))) == 8
     assert small.propose() is None
 
 
 def test_a_grid_needs_countable_values(tmp_path: Path) -> None:
-    study = Study.in_folder(tmp_path, OBJECTIVES)
-    endless = make_explorer("grid", study, parse_space(REAL, "r.yaml"), Defaults(), 0, lambda candidate: True)
+    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    endless = make_explorer("grid", log, parse_space(REAL, "r.yaml"), Defaults(), 0, lambda candidate: True)
     with pytest.raises(RunError, match="training.learning_rate is a real range"):
         endless.propose()
 
@@ -137,32 +134,16 @@ def test_a_tuner_learns_what_is_better(tmp_path: Path) -> None:
     space = load_space("squeezenet.yaml")
     for name in ("nni:tpe", "nni:evolution"):
         (tmp_path / name).mkdir()
-        study = Study.in_folder(tmp_path / name, ["accuracy"])
-        one = make_explorer(name, study, space, Defaults(), 0, lambda candidate: True)
+        log = TrialLog.in_folder(tmp_path / name, ["accuracy"])
+        one = make_explorer(name, log, space, Defaults(), 0, lambda candidate: True)
         hits = []
         for _ in range(70):
             proposal = one.propose()
             assert proposal
-            params = study.records()[proposal.number].params
+            params = log.records()[proposal.number].params
             hits.append(params["width"] == 0.5)
-            study.tell_complete(proposal.number, {"accuracy": 0.9 if hits[-1] else 0.1}, {})
+            log.tell_complete(proposal.number, {"accuracy": 0.9 if hits[-1] else 0.1}, {})
         assert np.mean(hits[40:]) > 2 * 0.2, name  # one of five values
-
-
-def test_nnis_tpe_splits_as_nni_does() -> None:
-    """Ours sorts the trials once for all values. NNI's own split, reloaded, gets objects in the order of the trials."""
-    from nni.algorithms.hpo import tpe_tuner
-
-    from dse.search.explorers.nni_tuners import _split
-
-    fresh = importlib.util.module_from_spec(importlib.util.find_spec(tpe_tuner.__name__))  # type: ignore[arg-type]
-    fresh.__spec__.loader.exec_module(fresh)  # type: ignore[union-attr]
-    rng = np.random.default_rng(0)
-    for count in (16, 100, 700):
-        values, losses = rng.integers(0, 5, count), rng.integers(0, 9, count) / 9
-        theirs = fresh.split_history(fresh.TpeArguments(), list(map(fresh.Record, values, losses)))
-        ours = _split(fresh.TpeArguments(), values[np.argsort(losses, kind="stable")])
-        assert [part.tolist() for part in ours] == [part.tolist() for part in theirs]
 
 
 def test_rewards_by_hand() -> None:
@@ -210,27 +191,27 @@ def test_optunas_grid_goes_through_every_combination_and_then_ends(tmp_path: Pat
     """3 * 2 * 2 * 2 * 2 * 2 of them, whatever others propose between; they make 20 candidates."""
     values = 3 * 2 * 2 * 2 * 2 * 2
     one, ids, points = explorer("optuna:grid", tmp_path), [], 0
-    proposed(make_explorer("random", one.study, one.space, Defaults(), 0, lambda candidate: True), 3)
+    proposed(make_explorer("random", one.log, one.space, Defaults(), 0, lambda candidate: True), 3)
     while proposal := one.propose():
         assert proposal.candidate
         ids.append(proposal.candidate.id)
-        end(one.study, proposal)
+        end(one.log, proposal)
         points += 1
         if points % 30 == 0:
             one = explorer("optuna:grid", tmp_path)  # a restart goes on
     assert (points, len(set(ids))) == (values, COUNT)
-    grid = [trial.system_attrs.get("grid_id") for trial in one.study.study.get_trials(deepcopy=False)]
+    grid = [entry.attrs.get("grid_id") for entry in one.log.entries]
     assert sorted(grid[3:]) == list(range(values))
 
 
 def test_what_is_no_grid_for_optuna(tmp_path: Path) -> None:
-    study = Study.in_folder(tmp_path, OBJECTIVES)
+    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
     for space, message in (
         (parse_space(REAL, "r.yaml"), "training.learning_rate is a real range"),
         (load_space("cmv3"), "combinations, expected 100,000 at most"),
     ):
         with pytest.raises(RunError, match=message):
-            make_explorer("optuna:grid", study, space, Defaults(), 0, lambda candidate: True)
+            make_explorer("optuna:grid", log, space, Defaults(), 0, lambda candidate: True)
 
 
 @pytest.mark.parametrize(("name", "package"), MISSING.items())

@@ -26,7 +26,7 @@ from dse.search.explorers.explorers import make_explorer
 from dse.search.loop import search
 from dse.search.run_folder import load_summary, model_folder, read_run, run_boards
 from dse.search.study import database
-from dse.search.study.study import Study
+from dse.search.study.trial_log import TrialLog
 from dse.search.summary import on_board
 from dse.search.workers.events import Event, TrialEnded
 from dse.search.workers.jobs import Job
@@ -339,11 +339,12 @@ def test_a_proposal_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: 
 def test_an_earlier_version_killed_between_record_and_tell(tmp_path: Path) -> None:
     """It wrote the record and then closed the trial: one with a record is closed, not trained again."""
     test_an_interrupted_trial_is_left(tmp_path)
-    study = Study.in_folder(tmp_path, list(load_task("cifar10").objectives)).study
+    study, storage = optuna_reads(tmp_path), optuna.storages.RDBStorage(database.Place.in_folder(tmp_path).url)
     (open_,) = study.get_trials(deepcopy=False)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(1, open_.number)
     values = {"accuracy": 0.5, "params": 1.0, "macs": 2.0, "arena_bytes": 3.0}
-    study._storage.set_trial_system_attr(open_._trial_id, "constraints:arena_bytes", -0.5)
-    study._storage.set_trial_user_attr(open_._trial_id, "ending", {"outcome": "complete", "values": values})
+    storage.set_trial_system_attr(trial_id, "constraints:arena_bytes", -0.5)
+    storage.set_trial_user_attr(trial_id, "ending", {"outcome": "complete", "values": values})
     watcher = Watcher()
     pool = FakePool()
     summary = search(settings(tmp_path, trials=1), watcher, pool)
@@ -357,9 +358,9 @@ def test_an_earlier_version_killed_between_record_and_tell(tmp_path: Path) -> No
 def test_killed_while_proposing(tmp_path: Path) -> None:
     """A trial without a candidate, and one that was enqueued only: neither counts as trained or stays open."""
     search(settings(tmp_path, trials=1), Watcher(), FakePool())
-    study = Study.in_folder(tmp_path, list(load_task("cifar10").objectives))
-    study.study.ask()
-    study.study.enqueue_trial({"stages[0].channels": 8})
+    study = optuna_reads(tmp_path)
+    study.ask()
+    study.enqueue_trial({"stages[0].channels": 8})
     (tmp_path / "trials.csv").unlink()
     summary = search(settings(tmp_path, trials=2), Watcher(), FakePool())
     assert summary.count("running") == 0
@@ -422,12 +423,12 @@ def test_a_search_ends_though_a_worker_is_still_awaited(tmp_path: Path) -> None:
 
 
 def test_infeasible_is_no_part_of_optunas_front(tmp_path: Path) -> None:
-    study = Study.in_folder(tmp_path, ["accuracy", "params"])
-    explorer = make_explorer("random", study, parse_space(TINY, "t"), Defaults(), 0, lambda candidate: True)
+    log = TrialLog.in_folder(tmp_path, ["accuracy", "params"])
+    explorer = make_explorer("random", log, parse_space(TINY, "t"), Defaults(), 0, lambda candidate: True)
     good, bad = explorer.propose(), explorer.propose()
-    study.tell_complete(good.number, {"accuracy": 0.5, "params": 100.0}, {"params": -0.1})
-    study.tell_infeasible(bad.number, {"params": 1.0}, {"params": 0.3}, "params too many")
-    assert [trial.number for trial in study.study.best_trials] == [good.number]
+    log.tell_complete(good.number, {"accuracy": 0.5, "params": 100.0}, {"params": -0.1})
+    log.tell_infeasible(bad.number, {"params": 1.0}, {"params": 0.3}, "params too many")
+    assert [trial.number for trial in optuna_reads(tmp_path).best_trials] == [good.number]
 
 
 def test_a_run_of_an_earlier_version_can_go_on(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from dse._util import loopback
 from dse._util.loopback import listen
 from dse.errors import RunError
 from dse.search.study.database import Place, ReadOnlyStorage
-from dse.search.study.study import read_study
+from dse.search.study.trial_log import read_study
 from dse.ui.dashboard import Dashboard, guard
 from tests.helpers.browser import complaints, wait_for_elements, wait_for_text
 from tests.helpers.paths import RUN

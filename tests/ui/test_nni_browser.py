@@ -8,7 +8,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from dse.search.study.study import read_study
+from dse.search.study.trial_log import read_study
 from tests.helpers.browser import wait_for_elements, wait_for_text, wait_until
 from tests.helpers.nni_page import (
     ICONS,

@@ -20,7 +20,7 @@ import pytest
 
 from dse.search.loop import search
 from dse.search.record import TrialRecord
-from dse.search.study.study import read_study
+from dse.search.study.trial_log import read_study
 from dse.space.domains import Choice, FloatRange, IntRange
 from dse.ui.nni import relay
 from dse.ui.nni.experiment import search_space

@@ -1,7 +1,7 @@
-"""Explorers propose candidates into the study of a run, several of them in turn by their share.
+"""Explorers propose candidates into the log of a run, several of them in turn by their share.
 
-Each knows every trial of the study, whoever proposed it, and nothing else: a restart changes nothing. Optuna's
-samplers are asked through the study. NNI's tuners are told anew each time, with one number per trial (`scalar`).
+Each knows every trial of the log, whoever proposed it, and nothing else: a restart changes nothing. Optuna's
+samplers are asked in a study of their own. NNI's tuners are told anew each time, with one number per trial (`scalar`).
 `random` and `grid` look for themselves, without writing anything down, and propose the first candidate that fits, so a
 tight budget costs them nothing.
 """
@@ -18,9 +18,11 @@ import numpy as np
 from dse.errors import NetworkError, RunError
 from dse.network.candidate import Candidate
 from dse.screening.proxies import DEFAULT, SCORES, Score, best_of
+from dse.search.explorers.optuna_study import SamplerStudy
 from dse.search.explorers.scalarization import draw_weights, rewards
 from dse.search.record import TrialRecord
-from dse.search.study.study import Draft, Proposal, Study
+from dse.search.study.distributions import recorded
+from dse.search.study.trial_log import Draft, Proposal, TrialLog
 from dse.space.conditions import Assignment, Recorded, Value
 from dse.space.domains import FloatRange
 from dse.space.space import Defaults, Space
@@ -35,47 +37,54 @@ class Explorer:
     """Proposes trials of one kind."""
 
     name: str
-    study: Study
+    log: TrialLog
     space: Space
     defaults: Defaults
     seed: int
     fits: Fits
     screen: int = 1  # drafts, of which the one with the best score is proposed
     score: Score = SCORES[DEFAULT]
+    population: int = 16  # of a generation, for those that have some
 
     def __post_init__(self) -> None:
         """What an explorer does when a search begins or goes on."""
 
     def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
-        """A new trial in the study, after these; None when there is nothing left to propose."""
-        records = self.study.records() if records is None else records
+        """A new trial in the log, after these; None when there is nothing left to propose."""
+        records = self.log.records() if records is None else records
         drafts = islice(self.drafts(records), self.screen)
         if self.screen == 1:
             draft = next(drafts, None)
         else:
             known = {record.id for record in records}
             draft = best_of(((draft, draft.candidate) for draft in drafts), self.fits, known, self.score)
-        return self.study.begin(self.name, draft) if draft else None
+        return self.log.append(self.name, draft) if draft else None
 
     def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
         """What it would propose after these trials, first choice first; none when all have been proposed."""
         for assignment in self.choices(records):
-            yield self.study.draft_of(assignment, self.space, self.defaults)
+            yield self._draft_of(assignment)
 
     def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         """The same as values for what the space leaves open."""
         raise NotImplementedError
 
+    def _draft_of(self, assignment: Assignment) -> Draft:
+        chosen = self.space.choose(Recorded(assignment), self.defaults)
+        domains = {path: self.space.domains[path] for path in chosen.assignment}
+        params = {path: recorded(domains[path], value) for path, value in chosen.assignment.items()}
+        return Draft(params, domains, chosen.candidate, str(chosen.problem or ""))
+
 
 class OptunaExplorer(Explorer):
-    """One of Optuna's samplers, which reads the study itself."""
+    """One of Optuna's samplers, in a study of its own."""
 
     def __post_init__(self) -> None:
-        # So that it hears of what others propose before its first turn.
-        self.study.sampler(self.name, self.seed, self.space)
+        # Not at its first turn: a genetic algorithm says of every trial which generation it belongs to.
+        self.study = SamplerStudy(self.name, self.log, self.space, self.seed, self.population)
 
     def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
-        while draft := self.study.draft(self.name, self.seed, self.space, self.defaults):
+        while draft := self.study.draft(self.defaults):
             yield draft
 
 
@@ -88,8 +97,8 @@ class NniExplorer(Explorer):
         ended = [record for record in records if record.outcome != "running"]
         for attempt in count():
             seed = _seed(self.seed, len(records), attempt)
-            weights = draw_weights(np.random.default_rng(seed), len(self.study.objectives))
-            past = zip((record.params for record in ended), rewards(ended, self.study.objectives, weights), strict=True)
+            weights = draw_weights(np.random.default_rng(seed), len(self.log.objectives))
+            past = zip((record.params for record in ended), rewards(ended, self.log.objectives, weights), strict=True)
             found = suggest(self.name.partition(":")[2], self.space.domains, list(past), seed)
             yield asked_for(self.space, self.defaults, found)
 
@@ -145,7 +154,7 @@ class GridExplorer(Explorer):
 
 
 class Explorers:
-    """Several explorers on one study; each proposes by its share, whatever the others do."""
+    """Several explorers on one log; each proposes by its share, whatever the others do."""
 
     def __init__(self, shares: Mapping[str, float], make: Callable[[str], Explorer]) -> None:
         self._shares = dict(shares)
@@ -167,7 +176,14 @@ class Explorers:
 
 
 def make_explorer(
-    name: str, study: Study, space: Space, defaults: Defaults, seed: int, fits: Fits, screen: int = 1
+    name: str,
+    log: TrialLog,
+    space: Space,
+    defaults: Defaults,
+    seed: int,
+    fits: Fits,
+    screen: int = 1,
+    population: int = 16,
 ) -> Explorer:
     """The explorer of a name in `EXPLORERS`."""
     kinds: dict[str, type[Explorer]] = {
@@ -177,7 +193,7 @@ def make_explorer(
         "grid": GridExplorer,
     }
     kind = NniGridExplorer if name == "nni:gridsearch" else kinds[name.partition(":")[0]]
-    return kind(name, study, space, defaults, seed, fits, screen)
+    return kind(name, log, space, defaults, seed, fits, screen, population=population)
 
 
 def asked_for(space: Space, defaults: Defaults, values: Assignment) -> dict[str, Value]:

@@ -38,6 +38,9 @@ from dse.search.study._optuna_internals import (
     VALUES,
     stored_value,
 )
+from dse.search.study.distributions import distribution
+from dse.space.conditions import Value
+from dse.space.domains import Domain
 
 STUDY_NAME = "dse"
 OWN = "study.db"  # the database in the folder of a run
@@ -92,20 +95,22 @@ class Place:
 class Database:
     """One study in a database. Only one process may write into it."""
 
-    def __init__(self, place: Place, directions: Sequence[Direction]) -> None:
+    def __init__(self, place: Place, directions: Sequence[Direction], objectives: list[str]) -> None:
         self.shown = str(place)
         try:
             self._storage = place.open()
-            self.study = optuna.create_study(
+            self._study = optuna.create_study(
                 study_name=place.name, storage=self._storage, directions=directions, load_if_exists=True
             )
             self._study_id = self._storage.get_study_id_from_name(place.name)
         except Exception as error:  # SQLAlchemy, Optuna and drivers raise many kinds here
             raise RunError(f"{self.shown}: the study cannot be opened: {why(error, place.url)}") from None
+        if self._study.metric_names != objectives:
+            self._study.set_metric_names(objectives)
 
     def trials(self) -> list[FrozenTrial]:
         """Every trial, in order."""
-        return self.study.get_trials(deepcopy=False)
+        return self._study.get_trials(deepcopy=False)
 
     def trial_ids(self) -> list[int]:
         """The id of every trial in the database, by its number."""
@@ -117,7 +122,15 @@ class Database:
         """What Optuna's samplers keep for the whole study."""
         return dict(self._storage.get_study_system_attrs(self._study_id))
 
-    def add(self, trial: FrozenTrial, study_attrs: Mapping[str, Any]) -> int:
+    def add(
+        self,
+        number: int,
+        params: Mapping[str, Value],
+        domains: Mapping[str, Domain],
+        user_attrs: Mapping[str, Any],
+        system_attrs: Mapping[str, Any],
+        study_attrs: Mapping[str, Any],
+    ) -> int:
         """Writes a running trial, and what changed of the study's attributes. Returns the trial's id in the database.
 
         Raises RunError when another process has taken its number.
@@ -129,7 +142,7 @@ class Database:
             )
             inserted = connection.execute(
                 TRIALS.insert().values(
-                    study_id=self._study_id, number=trial.number, state=TrialState.RUNNING, datetime_start=_now()
+                    study_id=self._study_id, number=number, state=TrialState.RUNNING, datetime_start=_now()
                 )
             )
             trial_id = int(inserted.inserted_primary_key[0])  # type: ignore[index]
@@ -139,22 +152,22 @@ class Database:
                 .order_by(TRIALS.c.trial_id.desc())
                 .limit(1)
             ).scalar()
-            if trial.number != (0 if before is None else before + 1):
+            if number != (0 if before is None else before + 1):
                 raise RunError(f"{self.shown}: another process writes into the study of this run")
             rows = []
-            for name, value in trial.params.items():
-                domain = trial.distributions[name]
+            for name, value in params.items():
+                known = distribution(domains[name])
                 rows.append(
                     {
                         "trial_id": trial_id,
                         "param_name": name,
-                        "param_value": domain.to_internal_repr(value),
-                        "distribution_json": distribution_to_json(domain),
+                        "param_value": known.to_internal_repr(value),
+                        "distribution_json": distribution_to_json(known),
                     }
                 )
             _insert(connection, PARAMS, rows)
-            _insert(connection, USER, _attributes(trial_id, trial.user_attrs))
-            _insert(connection, SYSTEM, _attributes(trial_id, trial.system_attrs))
+            _insert(connection, USER, _attributes(trial_id, user_attrs))
+            _insert(connection, SYSTEM, _attributes(trial_id, system_attrs))
             for key, value in study_attrs.items():
                 here = (STUDY_SYSTEM.c.study_id == self._study_id) & (STUDY_SYSTEM.c.key == key)
                 text = json.dumps(value)

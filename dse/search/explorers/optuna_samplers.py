@@ -1,9 +1,4 @@
-"""Optuna's samplers by the names of explorers, and the study in memory that they are asked in.
-
-A sampler reads every trial again for each value that it proposes. So it is asked in a copy of the study that lies in
-memory, and what it keeps with trials and study (the generation of NSGA-II, say) is written into the database with the
-finished proposal.
-"""
+"""Optuna's samplers by the names of explorers."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GridSampler
 from optuna.trial import FrozenTrial
 
@@ -22,28 +16,6 @@ from dse.space.domains import Choice, Domain, FloatRange
 from dse.space.space import Space
 
 GRID_POINTS = 100_000  # Optuna lists them all
-
-
-class Memory(optuna.storages.InMemoryStorage):
-    """Optuna's storage in memory, for one study, with two things that it lacks. Ids are numbers of trials."""
-
-    def put(self, trial: FrozenTrial) -> None:
-        """Takes a trial as it is: the next, or one that is there in another state."""
-        trials = self._studies[0].trials
-        if trial.number == len(trials):
-            trials.append(trial)
-            self._max_trial_id = trial.number
-            self._trial_id_to_study_id_and_number[trial.number] = (0, trial.number)
-        else:
-            trials[trial.number] = trial
-        trial._trial_id = trial.number
-
-    def drop(self) -> FrozenTrial:
-        """Forgets the last trial, as if it had never been asked for."""
-        trial = self._studies[0].trials.pop()
-        del self._trial_id_to_study_id_and_number[trial.number]
-        self._max_trial_id = trial.number - 1
-        return trial
 
 
 class Grid(GridSampler):
@@ -94,17 +66,6 @@ def make_sampler(explorer: str, seed: int, trials: int, population: int, space: 
         case "optuna:random":
             return optuna.samplers.RandomSampler(seed=seed)
     raise AssertionError(f"{explorer} is not one of Optuna's")
-
-
-def distribution(domain: Domain) -> BaseDistribution:
-    """A domain as Optuna has it."""
-    match domain:
-        case Choice():
-            return CategoricalDistribution(list(domain.labels))
-        case FloatRange():
-            return FloatDistribution(domain.low, domain.high, log=domain.log)
-        case _:
-            return IntDistribution(domain.low, domain.high, step=domain.step)
 
 
 def suggested(trial: optuna.Trial, path: str, domain: Domain) -> Any:
