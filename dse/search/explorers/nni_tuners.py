@@ -1,9 +1,12 @@
 """NNI's tuners as a library: no experiment, no server. The only file that imports NNI's algorithms.
 
 A tuner is made anew for every proposal and told of every trial that has ended, whoever proposed it, with the reward it
-has under the weights of this proposal (of very many, those that it can use). So its state is the study alone: what it
+has under the weights of this proposal (of very many, those that it can use). So its state is the log alone: what it
 proposes depends on the seed and on the trials, a restart changes nothing, and one number per trial can be another one
 each time.
+
+Some of NNI's tuners cannot be told or seeded so, or not quickly: those are written out here in a few lines, from the
+parts that NNI has, and propose what its own do. (tests/search/test_nni_tuners.py compares them.)
 
 Every open value is a number to the tuners: its index among the values it may take, or the real number itself. Values
 that a trial was never asked for (those of a family that it did not choose) are drawn at random: they say nothing.
@@ -12,22 +15,23 @@ that a trial was never asked for (those of a family that it did not choose) are 
 from __future__ import annotations
 
 import importlib.util
-import io
+import itertools
 import logging
 import math
 import random
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
-from nni.algorithms.hpo import evolution_tuner, tpe_tuner
-from nni.algorithms.hpo.evolution_tuner import EvolutionTuner, Individual
-from nni.algorithms.hpo.gp_tuner.gp_tuner import GPTuner
-from nni.algorithms.hpo.gridsearch_tuner import GridSearchTuner
+from nni.algorithms.hpo import random_tuner, tpe_tuner
+from nni.algorithms.hpo.gp_tuner.target_space import TargetSpace
+from nni.algorithms.hpo.gp_tuner.util import UtilityFunction
 from nni.algorithms.hpo.random_tuner import RandomTuner
-from nni.algorithms.hpo.tpe_tuner import TpeTuner
-from nni.common.hpo_utils import deformat_parameters
+from nni.algorithms.hpo.tpe_tuner import TpeArguments
+from nni.common.hpo_utils import deformat_parameters, format_search_space
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Matern
 from threadpoolctl import threadpool_limits
 
 from dse.errors import RunError
@@ -58,14 +62,32 @@ def suggest(kind: str, domains: Mapping[str, Domain], past: Past, seed: int) -> 
 
 
 def ways(domains: Mapping[str, Domain]) -> Iterator[dict[str, Value]]:
-    """What NNI's grid search proposes, from its first point on; endless with a real range."""
-    logging.getLogger("nni").setLevel(logging.WARNING)
-    tuner = GridSearchTuner()
-    tuner.update_search_space({name: _range(domain) for name, domain in domains.items()})
-    # Not its generate_parameters, which notes as text what it has proposed: its points do not come twice by themselves.
-    while (point := tuner._suggest()) is not None:
-        chosen = deformat_parameters(point, tuner.space)
-        yield {name: _decoded(domains[name], chosen[name]) for name in domains}
+    """What NNI's grid search proposes, from its first point on; endless with a real range.
+
+    Of a real range the middle, then the quarters, and so on: each time every combination that has a new value in it.
+    """
+    lists: dict[str, list[Value]] = {
+        name: [_between(domain, 1, 2)] if isinstance(domain, FloatRange) else list(domain.values())
+        for name, domain in domains.items()
+    }
+    before = [0 for _ in lists]  # how many values each had the last time
+    for level in itertools.count(2):
+        for indices in itertools.product(*(range(len(values)) for values in lists.values())):
+            if any(index >= count for index, count in zip(indices, before, strict=True)):
+                yield {name: values[index] for (name, values), index in zip(lists.items(), indices, strict=True)}
+        before = [len(values) for values in lists.values()]
+        for name, domain in domains.items():
+            if isinstance(domain, FloatRange) and domain.low < domain.high:
+                lists[name] += [_between(domain, odd, 2**level) for odd in range(1, 2**level, 2)]
+        if before == [len(values) for values in lists.values()]:
+            return
+
+
+def _between(domain: FloatRange, part: int, parts: int) -> float:
+    """The number so many parts of all above the low end of a range."""
+    low, high = (math.log(domain.low), math.log(domain.high)) if domain.log else (domain.low, domain.high)
+    number = low + (high - low) * (part / parts)
+    return min(max(math.exp(number) if domain.log else number, domain.low), domain.high)
 
 
 def _heard(kind: str, past: Past) -> Past:
@@ -80,55 +102,98 @@ def _heard(kind: str, past: Past) -> Past:
 
 
 def _tpe(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> Encoded:
-    tuner = TpeTuner("maximize", seed=seed, tpe_args={"n_startup_jobs": POPULATION})
-    tuner.update_search_space(space)
-    # What its import_data does, but for noting what is known so that it is not proposed again: that takes 6 seconds
-    # at 1,000 trials, and the study knows.
-    tuner.dedup = lambda values: values
+    """As NNI's `TpeTuner`, which sorts what it was told anew for every value, wants an object for every number, and
+    notes as text what is known so that it is not proposed again: that takes seconds at 1,000 trials."""
+    arguments, rng = TpeArguments(n_startup_jobs=POPULATION), np.random.default_rng(seed)
     order = np.argsort([-reward for _, reward in told], kind="stable")
-    for key, spec in tuner.space.items():
-        column = np.array([values[spec.name] for values, _ in told])
-        tuner._history[key] = (np.log(column) if spec.log_distributed else column)[order]
-    return dict(tuner.generate_parameters(0))
+    specs, chosen = format_search_space(space), {}
+    for key, spec in specs.items():
+        if len(told) < POPULATION:
+            chosen[key] = random_tuner.suggest_parameter(rng, spec)
+            continue
+        column = np.array([values[spec.name] for values, _ in told])[order]
+        if spec.categorical:
+            chosen[key] = _likely_choice(arguments, rng, *_split(arguments, column), spec.size)
+        else:
+            column = np.log(column) if spec.log_distributed else column
+            chosen[key] = _likely_number(arguments, rng, *_split(arguments, column), spec.low, spec.high)
+    return dict(deformat_parameters(chosen, specs))
 
 
-def _split(arguments: Any, history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The good and the others of one value's history, which is sorted already: as NNI splits it, but it sorts anew for
-    every value, and wants an object for every number."""
+def _split(arguments: TpeArguments, history: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The good and the others of one value's history, which is sorted already."""
     good = min(math.ceil(arguments.gamma * math.sqrt(len(history))), arguments.linear_forgetting)
     return history[:good], history[good:]
 
 
-tpe_tuner.split_history = _split
+def _likely_choice(
+    arguments: TpeArguments, rng: np.random.Generator, good: np.ndarray, others: np.ndarray, size: int
+) -> Any:
+    """Of some drawn as they were among the good, the index that is most likely to be one of them."""
+
+    def frequencies(part: np.ndarray) -> np.ndarray:
+        counts = np.bincount(part, tpe_tuner.linear_forgetting_weights(arguments, len(part)), size)
+        counts = counts + arguments.prior_weight
+        return np.asarray(counts / sum(counts))
+
+    likely, unlikely = frequencies(good), frequencies(others)
+    drawn = rng.choice(size, arguments.n_ei_candidates, p=likely)
+    return drawn[np.argmax(np.log(likely[drawn]) - np.log(unlikely[drawn]))]
+
+
+def _likely_number(
+    arguments: TpeArguments, rng: np.random.Generator, good: np.ndarray, others: np.ndarray, low: float, high: float
+) -> Any:
+    """The same of real numbers, with a normal distribution about each of those that are known."""
+    prior, clip = ((low + high) * 0.5, high - low), (low, high)
+    likely = tpe_tuner.adaptive_parzen_normal(arguments, good, *prior)
+    drawn = tpe_tuner.gmm1(arguments, rng, *likely, clip)
+    unlikely = tpe_tuner.adaptive_parzen_normal(arguments, others, *prior)
+    gain = tpe_tuner.gmm1_lpdf(arguments, drawn, *likely, clip) - tpe_tuner.gmm1_lpdf(arguments, drawn, *unlikely, clip)
+    return drawn[np.argmax(gain)]
 
 
 def _evolution(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> Encoded:
-    """The last trials are the population; as long as they are too few, random individuals fill it up."""
-    evolution_tuner.random = random.Random(seed)  # it draws from the module, unseeded
-    tuner = EvolutionTuner("maximize", POPULATION)
-    tuner.update_search_space(space)
-    tuner.random_state = np.random.RandomState(seed)
-    tuner.population = [Individual(_indexed(space, values), result=reward) for values, reward in told]
-    while len(tuner.population) < POPULATION:
-        tuner._random_generate_individual()
-    return dict(tuner.generate_parameters(0))
+    """As NNI's `EvolutionTuner`, which draws from Python's module, unseeded: the last trials are the population, and
+    the better of two of them is changed in one value. As long as they are too few, all values are random."""
+    draws, shuffle = np.random.RandomState(seed), random.Random(seed)
+    if len(told) < POPULATION:
+        return {name: _drawn(spec, draws) for name, spec in space.items()}
+    told = list(told)
+    shuffle.shuffle(told)
+    (one, reward), (other, its_reward) = told[:2]
+    changed = list(space)[shuffle.randint(0, len(space) - 1)]
+    return (other if reward < its_reward else one) | {changed: _drawn(space[changed], draws)}
+
+
+def _drawn(spec: dict[str, Any], draws: np.random.RandomState) -> float | int:
+    """A random value, as NNI's evolution draws it."""
+    if spec["_type"] == "choice":
+        return int(draws.randint(len(spec["_value"])))
+    low, high = spec["_value"]
+    return float(
+        np.exp(draws.uniform(np.log(low), np.log(high))) if "log" in spec["_type"] else draws.uniform(low, high)
+    )
 
 
 def _gp(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> Encoded:
-    # Without its descent from the best points: it passes a matrix where SciPy takes a vector only, and fails.
-    tuner = GPTuner(
-        "maximize", cold_start_num=POPULATION, selection_num_warm_up=GP_DRAWN, selection_num_starting_points=0
-    )
-    tuner._random_state.seed(seed)
-    tuner._gp.n_restarts_optimizer = 0
-    tuner.update_search_space(space)
-    with redirect_stdout(io.StringIO()):  # it prints every point that comes twice
-        for values, reward in told:
-            tuner.receive_trial_result(0, values, reward)
-    if len(told) >= POPULATION:
-        # Its own draws one number at a time, which takes half a second for all of them.
-        tuner._space.random_sample = iter(_points(space, tuner._space.keys, seed)).__next__
-    return dict(tuner.generate_parameters(0))
+    """As NNI's `GPTuner`: of random points the one with the largest expected improvement.
+
+    Without its descent from the best points: it passes a matrix where SciPy takes a vector only, and fails. And its
+    own draws one number at a time, which takes half a second for all of them.
+    """
+    names = sorted(space)
+    if len(told) < POPULATION:
+        return dict(zip(names, TargetSpace(space, np.random.RandomState(seed)).random_sample(), strict=True))
+    process = GaussianProcessRegressor(kernel=Matern(nu=2.5), alpha=1e-6, normalize_y=True)
+    gain = UtilityFunction(kind="ei", kappa=5, xi=0)
+    known = np.array([[float(values[name]) for name in names] for values, _ in told])
+    results, points = np.array([reward for _, reward in told]), _points(space, names, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it did not converge, say
+        process.fit(known, results)
+        best = gain.utility(points, gp=process, y_max=results.max()).argmax()
+    return dict(zip(names, points[best], strict=True))
 
 
 def _anneal(space: dict[str, Any], told: list[tuple[Encoded, float]], seed: int) -> Encoded:

@@ -6,8 +6,6 @@ process of its own, so that nothing that happens to NNI happens to the search.
 
 from __future__ import annotations
 
-import atexit
-import functools
 import json
 import os
 import select
@@ -25,7 +23,7 @@ import psutil
 from dse.ui.nni import spool
 
 if TYPE_CHECKING:
-    from nni.experiment import Experiment
+    from dse.ui.nni.manager import Manager
 
 HERE = Path(__file__).parent
 CATCHING_UP = 32  # trials that NNI may run beside those in training, so that earlier ones are soon shown
@@ -42,15 +40,15 @@ def prepare(folder: Path) -> None:
     os.environ |= {"DSE_NNI_PYTHON": sys.executable, "DSE_NNI_SPOOL": str(folder)}
 
 
-def start(folder: Path, port: int, workers: int, name: str) -> Experiment:
-    """The experiment, when it takes trials. Raises RuntimeError when it does not."""
-    from nni.experiment import CustomAlgorithmConfig, Experiment, launcher
+def start(folder: Path, port: int, workers: int, name: str) -> Manager:
+    """NNI's manager, when its experiment takes trials. Raises RuntimeError when it does not."""
+    from nni.experiment.config import CustomAlgorithmConfig, ExperimentConfig
 
-    launcher._check_rest_server = functools.partial(launcher._check_rest_server, retry=int(START_S))
+    from dse.ui.nni.manager import Manager
+
     for _ in range(ATTEMPTS):
         (folder / spool.READY).unlink(missing_ok=True)
-        experiment = Experiment("local")
-        config = experiment.config
+        config = ExperimentConfig("local")
         config.experiment_name = name
         config.experiment_working_directory = folder / "experiments"
         config.search_space = json.loads((folder / spool.SPACE).read_text(encoding="utf-8"))
@@ -62,14 +60,11 @@ def start(folder: Path, port: int, workers: int, name: str) -> Experiment:
             code_directory=HERE.parent.parent.parent,
             class_args={"folder": str(folder)},
         )
-        try:
-            experiment.start(port)
-        finally:
-            atexit.unregister(experiment.stop)  # there is nothing to save
+        manager = Manager(config, port, START_S)
         deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline and experiment.get_status() != "ERROR":
+        while time.monotonic() < deadline and manager.status() != "ERROR":
             if (folder / spool.READY).exists():
-                return experiment
+                return manager
             time.sleep(0.2)
         end_others()
     raise RuntimeError(f"NNI's experiment did not start in {ATTEMPTS} attempts")
@@ -96,16 +91,16 @@ def is_ours(pid: int) -> bool:
         return False
 
 
-def watch(experiment: Experiment) -> bool:
+def watch(manager: Manager) -> bool:
     """Waits until the driver closes the pipe (True), or NNI's manager dies or gives up (False)."""
     asked = time.monotonic()
-    while experiment._proc.poll() is None:
+    while manager.alive:
         if select.select([sys.stdin], [], [], 0.5)[0] and not os.read(sys.stdin.fileno(), 1024):
             return True
         if time.monotonic() - asked > 10:
             asked = time.monotonic()
             with suppress(OSError):  # it may be busy
-                if experiment.get_status() == "ERROR":
+                if manager.status() == "ERROR":
                     return False
     return False
 
@@ -124,9 +119,9 @@ def main(folder: Path, port: int, workers: int, name: str) -> int:
     prepare(folder)
     try:
         for _ in range(ATTEMPTS):
-            experiment = start(folder, port, workers, name)
+            manager = start(folder, port, workers, name)
             print(f"http://127.0.0.1:{port}/ (NNI's web UI)", file=driver, flush=True)
-            if watch(experiment):
+            if watch(manager):
                 return 0
             end_others()
             print("NNI has died, and is started anew", file=driver, flush=True)
