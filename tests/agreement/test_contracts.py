@@ -145,13 +145,14 @@ class TestShuffle(Contract):
     """
 
     block = "shuffle"
-    settings = "{groups: 2}"
+    settings = "{groups: 2, bottleneck: 0.5}"
     operators = frozenset({"RESHAPE", "TRANSPOSE", "CONCATENATION", "AVERAGE_POOL_2D"})
 
     def test_the_shuffle_is_that_of_the_paper(self, lowered: Lowered) -> None:
         """ShuffleNet, section 3.1: (groups, n) transposed and flattened, here of known numbers."""
         [layer, *_] = [one for one in lowered.candidate.network if type(one).__name__ == "ChannelShuffle"]
         height, width, channels = layer.shape
+        assert layer.groups != channels // layer.groups  # else it would be the same the other way round
         values = np.arange(height * width * channels, dtype=np.float32).reshape(1, *layer.shape)
         model = build_model(lowered.candidate.network)
         ends = model.get_layer(layer.inputs[0]).output, model.get_layer(layer.name).output

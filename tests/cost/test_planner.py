@@ -142,6 +142,12 @@ def test_the_larger_branch_first_where_that_needs_less() -> None:
     sizes = [320, 16, 320, 16, 16]
     gains = graph_of(sizes, [((0,), 2), ((2,), 3), ((0,), 1), ((3, 1), 4)], (4,))
     assert peak(lifetimes(gains)).num_bytes == 320 + 320 + 16
+    # What stays large is made last: 160 waits beside 16 + 160 as it is, and beside no more than 16 + 16 otherwise.
+    sizes = [16, 160, 160, 16, 16]
+    turned = graph_of(sizes, [((0,), 1), ((0,), 2), ((2,), 3), ((1, 3), 4)], (4,))
+    assert peak(lifetimes(turned)).num_bytes == 16 + 160 + 160
+    assert better_order(turned) == [1, 2, 0, 3]
+    assert peak(lifetimes(renumbered(turned, [1, 2, 0, 3])[0])).num_bytes == 16 + 160 + 16
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -88,6 +88,7 @@ def test_any_file_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert place
     assert place.name.startswith("dse-run-")
     assert str(place) == str(tmp_path / "many.db")
+    assert (tmp_path / "run" / "local.yaml").stat().st_mode & 0o777 == 0o600  # an address may hold a password
     with pytest.raises(RunError, match=r"the study of this run is in .*many.db, not in .*other.db"):
         search(settings(tmp_path / "run", storage=f"sqlite:///{tmp_path}/other.db"), Watcher())
     (tmp_path / "many.db").unlink()
