@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # An apt-get that may install: as root, or through a sudo that asks nothing.
 APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 
-.PHONY: help venv test test-slow test-browser browser compiler screenshots lint types demo bench lock clean
+.PHONY: help venv test test-slow test-browser browser compiler screenshots lint types demo mutants bench lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ demo: $(READY) ## the main job on the bundled images, in ten minutes at most
 		--explorer random --trials 14 --epochs 12 --timeout 5m --out demo
 	@echo "look at demo/plots/front.html; the bundles are in demo/bundles/"
 
+mutants: $(READY) ## the code broken on purpose, a line at a time: fails where tests stay green (about an hour)
+	$(BIN)/python -m tools.mutants $(MUTANTS)
+
 bench: $(READY) ## how fast spaces are costed, and what a driver does per trial by explorer
 	$(BIN)/python -m benchmarks.bench_start
 	$(BIN)/python -m benchmarks.bench_screening
@@ -67,4 +70,4 @@ lock: ## requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock
 
 clean: ## everything that was made
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) demo .mutants.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
