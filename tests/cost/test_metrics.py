@@ -11,8 +11,7 @@ from click.testing import CliRunner
 
 from dse.cli import cli
 from dse.cli.limits import METRIC_OF, parse_limits
-from dse.cli.prune_command import OPTIONS
-from dse.cli.table_command import COLUMNS as TABLE_COLUMNS
+from dse.cli.prune_command import TARGETS as PRUNED_BY
 from dse.cost.metrics import ACCURACY, BY_NAME, COSTS, DIRECTIONS, LIMITED, METRICS, OBJECTIVES, RECORDED, by_board
 from dse.cost.report import CostReport, estimate
 from dse.errors import DseError, UnknownNameError
@@ -28,6 +27,7 @@ from dse.references.points import DRAWN
 from dse.screening.report import fitting_rows, report
 from dse.screening.screening import COLUMNS, Screened, screen
 from dse.screening.sections import SectionCost
+from dse.search.grid_table import COLUMNS as TABLE_COLUMNS
 from dse.search.record import TrialRecord
 from dse.search.summary import cost_values, on_board
 from dse.space.space import Defaults, Space, load_space
@@ -97,14 +97,14 @@ def test_every_reader_covers_every_row() -> None:
     assert set(OBJECTIVES) == {ACCURACY, *TYPED}
     assert cost_values(cost()).keys() == set(RECORDED)
     assert {metric.name for metric in METRIC_OF.values()} == set(TYPED)
-    assert TARGETS.keys() == OPTIONS.keys() == {metric.name for metric in METRICS if metric.pruned}
+    assert TARGETS.keys() == set(PRUNED_BY.values()) == {metric.name for metric in METRICS if metric.pruned}
     assert set(TABLE_COLUMNS.values()) == {m.name for m in COSTS if not m.part and not m.by_board}
     assert set(DRAWN) == {metric.name for metric in METRICS if metric.drawn == "always"}
 
 
 def test_what_pruning_offers() -> None:
     text = CliRunner().invoke(cli, ["prune", "--help"]).output
-    assert all(f"{option} TEXT" in text for option in OPTIONS.values())
+    assert all(f"--{option} TEXT" in text for option in PRUNED_BY)
 
 
 @pytest.mark.parametrize("command", ["search", "screen", "front"])

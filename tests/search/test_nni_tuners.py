@@ -23,7 +23,7 @@ from dse.space.space import parse_space
 from tests.helpers.explorers import REAL, SMALL
 
 DOMAINS = {
-    "kind": Choice((), ("a", "b", True, 1)),
+    "kind": Choice(("a", "b", True, 1)),
     "width": IntRange(8, 64, 8),
     "rate": FloatRange(1e-4, 1.0, log=True),
     "drop": FloatRange(0.0, 0.5),
