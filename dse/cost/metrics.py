@@ -27,11 +27,7 @@ class Limit:
 
     @property
     def flag(self) -> str:
-        """The option as it is typed.
-
-        >>> Limit("max_macs", "").flag
-        '--max-macs'
-        """
+        """The option as it is typed."""
         return f"--{self.option.replace('_', '-')}"
 
 
