@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 # An apt-get that may install: as root, or through a sudo that asks nothing.
 APT := $(if $(filter 0,$(shell id -u)),apt-get,sudo -n apt-get)
 
-.PHONY: help venv test test-slow test-browser browser compiler screenshots lint types demo mutants bench lock clean
+.PHONY: help venv check test test-fast test-smoke test-training test-processes test-slow test-browser browser compiler screenshots lint types demo mutants bench lock clean
 
 help: ## what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 venv: $(READY) ## .venv with dse and all it needs, at the locked versions
 
@@ -21,11 +21,29 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $(READY)
 
-test: lint types ## everything CI runs: lint, types, tests (half an hour on two cores)
-	$(BIN)/python -m pytest
+# Two jobs at a time, the output of each in one piece: two cores have enough to do.
+TWO := $(MAKE) --no-print-directory --jobs=2 --output-sync=target
 
-test-slow: $(READY) ## the tests that take longer
-	$(BIN)/python -m pytest -m slow
+check: $(READY) ## after each change: lint, types, the fast tests and five others (three minutes on two cores)
+	@$(TWO) test-fast lint types test-smoke
+
+test: $(READY) ## everything CI runs: lint, types, tests (a quarter of an hour on two cores)
+	@$(TWO) lint types test-fast test-processes test-training
+
+test-fast: $(READY) ## the tests that neither train, convert nor start processes, and fail when they do
+	$(BIN)/python -m pytest --quiet --lane fast
+
+test-smoke: $(READY) ## a search, an export, a command, a conversion and a trial on Ray
+	$(BIN)/python -m pytest --quiet --lane smoke
+
+test-training: $(READY) ## the tests that train, convert or compile
+	$(BIN)/python -m pytest --lane training --durations=25 --durations-min=1
+
+test-processes: $(READY) ## the tests that start processes: commands, Ray, NNI, a browser
+	$(BIN)/python -m pytest --lane processes --durations=25 --durations-min=1
+
+test-slow: $(READY) ## the tests that take longer, and at full size those that make test runs at a smaller one
+	$(BIN)/python -m pytest --lane slow
 
 test-browser: $(READY) browser ## the tests that drive a real browser; a part of make test wherever there is one
 	$(BIN)/python -m pytest -m browser

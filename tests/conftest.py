@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,9 +49,8 @@ def _ctrl_c_is_heard() -> None:
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of a small network with squeeze-excite, h-swish and Mish, trained for an epoch: not to be changed."""
-    from dse.export.runs import export_run
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search of two trials of an epoch, of small networks with squeeze-excite, h-swish and Mish: not to be changed."""
     from dse.search.loop import search
     from tests.helpers.searches import Watcher, settings
 
@@ -60,11 +60,26 @@ space: small
 stem: {block: conv, channels: 8, stride: 4, activation: hswish}
 stages:
   - {block: bneck, channels: 8, expansion: 2, squeeze_excite: 0.25, activation: hswish}
-  - {block: dpd, channels: 16, activation: mish, stride: 2}
+  - {block: dpd, channels: {choice: [16, 24]}, activation: mish, stride: 2}
 training: {augment: none, batch_size: 200}
 """,
         "small.yaml",
     )
-    run = tmp_path_factory.mktemp("bundle") / "run"
-    search(settings(run, space=space, trials=1, explorers={"random": 1.0}), Watcher())
+    run = tmp_path_factory.mktemp("finished") / "run"
+    search(settings(run, space=space, trials=2, explorers={"random": 1.0}), Watcher())
+    return run
+
+
+@pytest.fixture
+def copied_run(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, for tests that change it."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def bundle(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of one trial of the finished run, in a copy of it: not to be changed."""
+    from dse.export.runs import export_run
+
+    run = Path(shutil.copytree(finished_run, tmp_path_factory.mktemp("bundle") / "run"))
     return export_run(run, trials=[0], test_images=100)[0].folder

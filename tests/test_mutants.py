@@ -89,6 +89,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     return made
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("new", "test", "ended", "why"),
     [
@@ -107,12 +108,14 @@ def test_red_counts_for_the_right_reason_only(new: str, test: str, ended: str, w
     assert (copy.root / "code_.py").read_text() == "def add(a, b):\n    return a + b\n"
 
 
+@pytest.mark.process
 def test_a_test_that_is_red_anyway_shows_nothing(copy: Copy) -> None:
     rows = [Row(name, "code_.py", "a + b", "a", (f"test_code.py::{name}",)) for name in ("test_sum", "test_red")]
     assert list(unbroken(rows, copy)) == rows[1:]
     assert unbroken(rows[:1], copy) == {}
 
 
+@pytest.mark.process
 def test_a_command_in_place_of_a_test(copy: Copy) -> None:
     program = f"{sys.executable} -c 'import code_, sys; sys.exit(code_.add(1, 2) != 3)'"
     row = Row("a sum turned round", "code_.py", "a + b", "a - b", command=program)

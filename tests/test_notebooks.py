@@ -11,6 +11,7 @@ from nbclient import NotebookClient
 from tests.helpers.paths import ROOT
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
 def test_notebook_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DSE_RUN", str(ROOT / "results" / "cifar10-mixed-nano33ble"))

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compression_scores import measured, table
 from dse.export.bundle import read_bundle
 from dse.export.check import check_bundle
 from dse.export.readme import readme
@@ -33,6 +32,8 @@ def test_there_are_bundles() -> None:
     assert any("shuffle" in kinds for kinds in blocks)
 
 
+@pytest.mark.keras
+@pytest.mark.tflm
 @pytest.mark.parametrize("folder", BUNDLES, ids=named)
 def test_a_committed_bundle_is_as_it_reports(folder: Path) -> None:
     bundle = read_bundle(folder)
@@ -49,6 +50,7 @@ def test_a_committed_report_is_the_dump_of_its_model(folder: Path) -> None:
     assert readme(report) == (folder / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.compiler
 @pytest.mark.parametrize("folder", CARE, ids=named)
 def test_its_firmware_runs(folder: Path, tmp_path: Path) -> None:
     for core in CORES:
@@ -56,8 +58,11 @@ def test_its_firmware_runs(folder: Path, tmp_path: Path) -> None:
     assert run(built(folder / "firmware", "self_test", tmp_path))[0] == 0
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize("name", ["distillation", "pruning"])
 def test_a_page_says_what_its_measurements_say(name: str) -> None:
+    from benchmarks.compression_scores import table
+
     folder = RESULTS / "cifar10-compression"
     with (folder / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
@@ -65,7 +70,10 @@ def test_a_page_says_what_its_measurements_say(name: str) -> None:
     assert table(lines) in (folder / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.keras
 def test_a_run_is_measured() -> None:
+    from benchmarks.compression_scores import measured, table
+
     (line,) = measured([RESULTS / "person-mobilenet-v2"])
     assert (line["file_bytes"], line["int8"]) == ("600896", "0.7013")
     assert int(line["compressed_bytes"]) < 600_896

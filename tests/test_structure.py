@@ -41,6 +41,7 @@ def test_few_arrows_lie_between_the_rooms() -> None:
     assert len(arrows) <= ARROWS
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [

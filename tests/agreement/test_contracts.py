@@ -1,7 +1,8 @@
 """The lowering contract of every block and every activation: what comes of it on the device is what was trained.
 
 Each network is trained for a few epochs on real images, converted, and run over real images in Keras (float), on LiteRT (int8)
-and on TensorFlow Lite Micro (int8). A block or an activation without a contract fails the suite.
+and on TensorFlow Lite Micro (int8): briefly on few images every time, on all by `make test-slow`. A block or an
+activation without a contract fails the suite.
 """
 
 from __future__ import annotations
@@ -29,7 +30,21 @@ from dse.training.loop import train
 from dse.training.model import FUNCTIONS, build_model
 from tests.helpers.networks import family_space, only_candidate
 
+pytestmark = [pytest.mark.keras, pytest.mark.tflm]
+
 EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many images a contract is trained on and run over."""
+
+    train: int
+    test: int
+    batch_size: int | None = None  # None: as the candidate has it
+
+
+QUICK, FULL = Size(250, 250, batch_size=25), Size(10**6, 10**6)
 
 
 @dataclass(frozen=True)
@@ -58,15 +73,19 @@ class Contract:
     most_steps: ClassVar[int] = 1  # of 256, between TFLM and LiteRT
     operators: ClassVar[frozenset[str]] = frozenset()  # that must be among those of the file
 
-    @pytest.fixture(scope="class")
-    def lowered(self, sample_data: Data) -> Lowered:
+    @pytest.fixture(scope="class", params=[QUICK, pytest.param(FULL, marks=pytest.mark.slow)], ids=["quick", "full"])
+    def lowered(self, request: pytest.FixtureRequest, sample_data: Data) -> Lowered:
+        size: Size = request.param
+        few = sample_data.train.first(size.train)
         candidate = only_candidate(family_space(self.block or "separable", self.settings))
         keras.backend.clear_session()
         model = build_model(candidate.network, seed=1)
         settings = candidate.training.model_copy(update={"epochs": EPOCHS, "learning_rate": 3e-3})
-        history = train(model, sample_data.train, settings, TrainingContext(1))
-        content = to_int8(for_conversion(candidate, model), calibration_set(sample_data.train))
-        images = sample_data.test.images
+        if size.batch_size:
+            settings = settings.model_copy(update={"batch_size": size.batch_size})
+        history = train(model, few, settings, TrainingContext(1))
+        content = to_int8(for_conversion(candidate, model), calibration_set(few))
+        images = sample_data.test.first(size.test).images
         exact = model.predict(to_float(images), batch_size=250, verbose=0)
         _, (scale, zero_point) = end_scales(content)
         litert = scale * (run_litert(content, images, reference=True).astype(float) - zero_point)

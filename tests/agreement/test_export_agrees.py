@@ -30,13 +30,17 @@ from tests.helpers.conversion import (
     MEDIAN_FLASH_ERROR,
     check,
     convert,
+)
+from tests.helpers.networks import (
     has_mean_of_single_pixels,
     has_sum_of_single_pixels,
+    only_candidate,
     wide_candidates,
 )
-from tests.helpers.networks import only_candidate
 from tests.helpers.paths import PUBLISHED_MODELS
 from tests.helpers.tflm import allocations
+
+pytestmark = [pytest.mark.keras, pytest.mark.tflm]
 
 QUICK, SLOW = 10, 320
 FLOAT_FILE_ERROR = 0.021

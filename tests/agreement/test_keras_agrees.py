@@ -13,14 +13,18 @@ from dse.network.layers import LAYER_KINDS
 from dse.training.model import BUILDERS, FUNCTIONS, build_model
 from tests.helpers.networks import family_space, only_candidate
 
+pytestmark = pytest.mark.keras
+
+QUICK = slice(0, None, 12)  # of the random candidates: 20, in which every family is seen
+
 
 def test_every_layer_kind_has_a_builder_and_a_formula() -> None:
     assert set(BUILDERS) == set(FORMULAS) == set(LAYER_KINDS)
 
 
-@pytest.mark.parametrize("part", range(4))
-def test_shapes_and_parameters_of_random_candidates(part: int, random_candidates: list[Candidate]) -> None:
-    for candidate in random_candidates[part::4]:
+@pytest.mark.parametrize("part", [QUICK, *(pytest.param(slice(n, None, 4), marks=pytest.mark.slow) for n in range(4))])
+def test_shapes_and_parameters_of_random_candidates(part: slice, random_candidates: list[Candidate]) -> None:
+    for candidate in random_candidates[part]:
         model = build_model(candidate.network)
         for layer, cost in layer_costs(candidate.network):
             built = model.get_layer(layer.name)
@@ -35,6 +39,7 @@ def test_the_candidates_cover_all_families(random_candidates: list[Candidate]) -
     assert len(random_candidates) >= 200
     seen = {block.kind for candidate in random_candidates for block in candidate.blocks}
     assert seen == set(BLOCKS) - {"depthwise", "max_pool", "avg_pool", "residual"}
+    assert seen == {block.kind for candidate in random_candidates[QUICK] for block in candidate.blocks}
 
 
 @pytest.mark.parametrize("family", ["depthwise", "max_pool", "avg_pool", "residual"])

@@ -19,10 +19,8 @@ from dse.cli import COMMANDS, cli
 from dse.cost.report import estimate
 from dse.hardware.boards import list_boards, load_board
 from dse.network.candidate import Candidate
-from dse.quantization.timing import with_plausible_weights
 from dse.search.settings import Settings
 from dse.space.space import load_space
-from dse.training.model import build_model
 from tests.helpers.boards import engine_board
 from tests.helpers.networks import family_space, only_candidate
 from tests.helpers.one_operator import one_operator
@@ -54,6 +52,7 @@ def test_the_readme_and_the_help_know_the_same_options() -> None:
     assert shown <= known
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
@@ -88,6 +87,8 @@ def test_a_mistake_is_one_message(arguments: list[str], message: str, code: int,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
+@pytest.mark.smoke
 def test_check_says_what_is_right_and_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(TINY)
     done = dse("check", "mine.yaml", "cmv3.yaml", "imxrt1060", "cifar10", cwd=tmp_path)
@@ -147,6 +148,7 @@ def test_cost_of_a_model_file() -> None:
     assert "modelled" in text
 
 
+@pytest.mark.process
 def test_cost_of_what_is_no_model(tmp_path: Path) -> None:
     broken = tmp_path / "broken.tflite"
     broken.write_bytes((MODELS / "mlperf_resnet8.tflite").read_bytes()[:40_000])
@@ -160,6 +162,7 @@ def test_cost_of_what_is_no_model(tmp_path: Path) -> None:
     assert "unknown.tflite: operators whose cost is not known: TRANSPOSE_CONV; known: ADD, " in done.stderr
 
 
+@pytest.mark.process
 def test_names_from_a_file_or_a_path_are_only_names(tmp_path: Path) -> None:
     """No markup of the table, no control characters for the terminal."""
     folder = tmp_path / "[red]x[/blue]"
@@ -177,8 +180,13 @@ def test_names_from_a_file_or_a_path_are_only_names(tmp_path: Path) -> None:
     assert "[/red]?[31mevil??fits everywhere" in done.stdout
 
 
+@pytest.mark.keras
+@pytest.mark.process
 def test_cost_of_a_keras_file(tmp_path: Path) -> None:
     """What it costs is what the network that it came from costs."""
+    from dse.quantization.timing import with_plausible_weights
+    from dse.training.model import build_model
+
     network = only_candidate(family_space("bneck", "{expansion: 2}")).network
     path = tmp_path / "model.keras"
     with_plausible_weights(build_model(network)).save(path)
@@ -195,6 +203,7 @@ def test_cost_of_a_keras_file(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_screen(tmp_path: Path) -> None:
     arguments = ["screen", "--space", "mixed", "--board", "fs32k142", "--board", "nano33ble", "--max-macs", "5M"]
     arguments += ["--count", "4500", "--out", str(tmp_path / "one"), "--json"]
@@ -221,6 +230,7 @@ def test_screen(tmp_path: Path) -> None:
     assert re.search(r"fs32k142: \d+\.\d\d% fit", text)
 
 
+@pytest.mark.process
 def test_a_board_without_an_interpreter(tmp_path: Path) -> None:
     """cost and screen hold its memory against what an engine takes that works in place."""
     board = str(engine_board(tmp_path))
@@ -274,6 +284,7 @@ def test_list_names_what_is_shipped() -> None:
         assert f"  {name} " in output
 
 
+@pytest.mark.process
 def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
     """search, front, plot, export: what the README promises, on the bundled sample, at its smallest."""
     (tmp_path / "tiny.yaml").write_text(TINY.replace("training: {", "training: {epochs: 50, "))  # --epochs goes first

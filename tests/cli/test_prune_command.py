@@ -26,6 +26,8 @@ from dse.training.weights import load_weights, weights_bytes
 from tests.helpers.images import make_folders
 from tests.helpers.networks import FAMILIES, family_space, only_candidate
 
+pytestmark = pytest.mark.keras
+
 BNECK = only_candidate(family_space("bneck", FAMILIES["bneck"]))
 
 

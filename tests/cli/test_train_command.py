@@ -20,6 +20,8 @@ from dse.space.space import Defaults, load_space
 from dse.training.model import build_model
 from tests.helpers.networks import FAMILIES, family_space, only_candidate
 
+pytestmark = pytest.mark.keras
+
 
 def test_a_candidate_is_a_space_of_its_own(random_candidates: list[Candidate]) -> None:
     more = [only_candidate(family_space(family, text)) for family, text in FAMILIES.items()]

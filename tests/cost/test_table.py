@@ -187,6 +187,8 @@ def test_what_is_not_on_the_grid_has_its_first_value() -> None:
     assert small[0]["MACs"] < small[3]["MACs"]
 
 
+@pytest.mark.keras
+@pytest.mark.tflm
 def test_networks_measured_here(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text(
         "space: one\nresolution: 32\nwidth: {choice: [1.0, 2.0]}\nstages: [{block: conv, channels: 8, stride: 2}]\n"

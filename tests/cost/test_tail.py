@@ -19,10 +19,7 @@ from dse.cost.tflm.tail import (
 )
 from dse.data.datasets import Data
 from dse.errors import UnknownNameError
-from dse.quantization.convert import calibration_set, to_int8
-from dse.quantization.timing import with_plausible_weights
 from dse.tflite.reader import read_tflite
-from dse.training.model import build_model
 from tests.helpers import one_operator
 from tests.helpers.networks import family_space, only_candidate
 from tests.helpers.paths import PUBLISHED_MODELS
@@ -127,11 +124,13 @@ def check(files: dict[str, bytes]) -> None:
 ONE_OPERATOR = {kind: one_operator.one_operator(kind) for kind in one_operator.ALL}
 
 
+@pytest.mark.tflm
 def test_every_known_operator_in_the_real_allocator() -> None:
     assert {kind.partition("/")[0] for kind in ONE_OPERATOR} == KNOWN_OPERATORS
     check(ONE_OPERATOR)
 
 
+@pytest.mark.tflm
 def test_every_known_operators_scratch_buffers_in_the_real_head() -> None:
     """With one operator everything is alive at once: the head is the sum of all that lies in it."""
     predicted = {}
@@ -144,6 +143,7 @@ def test_every_known_operators_scratch_buffers_in_the_real_head() -> None:
     assert predicted == {kind: head for kind, (head, _) in allocations(ONE_OPERATOR).items()}
 
 
+@pytest.mark.tflm
 @pytest.mark.parametrize("channels", [8, 4_000])
 def test_the_arena_that_starting_takes(channels: int) -> None:
     """With few bytes of activations the notes for planning take more than head and tail; with many they do not matter."""
@@ -158,6 +158,7 @@ def test_the_arena_that_starting_takes(channels: int) -> None:
     assert not loads(content, needed - 48)
 
 
+@pytest.mark.tflm
 def test_the_arena_that_preparing_takes() -> None:
     """A convolution of very many channels on a single pixel: zero points of its weights, twice, and of its bias."""
     content = one_operator.pixel_convolution(4_000)
@@ -171,12 +172,19 @@ def test_the_arena_that_preparing_takes() -> None:
     assert not loads(content, needed - 512)
 
 
+@pytest.mark.tflm
 def test_published_models_in_the_real_allocator() -> None:
     check({path.name: path.read_bytes() for path in PUBLISHED_MODELS})
 
 
-@pytest.mark.parametrize("family", ["bneck", "shuffle", "fire"])
+@pytest.mark.keras
+@pytest.mark.tflm
+@pytest.mark.parametrize("family", [pytest.param("bneck", marks=pytest.mark.smoke), "shuffle", "fire"])
 def test_converted_candidates_in_the_real_allocator(family: str, sample_data: Data) -> None:
+    from dse.quantization.convert import calibration_set, to_int8
+    from dse.quantization.timing import with_plausible_weights
+    from dse.training.model import build_model
+
     network = only_candidate(family_space(family)).network
     model = with_plausible_weights(build_model(network, for_conversion=True))
     check({family: to_int8(model, calibration_set(sample_data.train)[-4:])})

@@ -81,6 +81,7 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle, tmp_path / bundle.name))
 
 
+@pytest.mark.smoke
 def test_a_bundle_has_all_files_and_is_as_it_reports(bundle: Path, sample_data: Data) -> None:
     assert {str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()} == FILES
     assert differences(bundle, sample_data) == []
@@ -268,6 +269,8 @@ def test_a_figure_that_rounds_otherwise_is_the_same(copy: Path) -> None:
     assert differences(copy) == []
 
 
+@pytest.mark.keras
+@pytest.mark.tflm
 @pytest.mark.parametrize("task_name", ["", "cifar10"])
 def test_images_of_a_folder_stay_with_their_owner(task_name: str, tmp_path: Path) -> None:
     """The golden images of such a task are generated, also of one in the place of CIFAR-10's."""

@@ -21,7 +21,34 @@ from tests.helpers.networks import family_space
 from tests.helpers.quantized import stretched
 from tests.helpers.searches import Watcher, settings
 
+pytestmark = [pytest.mark.keras, pytest.mark.tflm]
 
+
+def test_what_is_said_of_a_collapse_and_of_fine_tuning(
+    copied_run: Path, sample_data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a network of one epoch, whose collapse is made up; the one below is real."""
+    [record, *_] = load_summary(copied_run).records
+    with monkeypatch.context() as patch:
+        patch.setattr("dse.export.export.is_collapsed", lambda *_: True)
+        with pytest.raises(ExportError, match=r"int8 collapses, from \d+\.\d% to \d+\.\d%, so it is not written: "):
+            export_run(copied_run, trials=[record.number], test_images=50)
+    assert not (copied_run / "bundles" / record.id / "report.json").exists()
+
+    said: list[str] = []
+    qat = QatSettings(epochs=2)
+    [exported] = export_run(copied_run, trials=[record.number], test_images=50, qat=qat, note=said.append)
+    assert any("fine-tuning, epoch 2/2" in text for text in said)
+    quantization = exported.report.quantization
+    assert isinstance(quantization, FineTuned)
+    assert (quantization.method, quantization.epochs, quantization.learning_rate) == ("fine-tuned", 2, 3e-4)
+    text = (exported.folder / "README.md").read_text()
+    assert "before fine-tuning: int8 on LiteRT" in text
+    assert "quantization-aware fine-tuning: 2 epochs at a learning rate of 0.0003" in text
+    assert check_bundle(read_bundle(exported.folder), sample_data, print) == []
+
+
+@pytest.mark.slow
 def test_a_collapse_is_found_and_mended(sample_data: Data, tmp_path: Path) -> None:
     """With six seeds: 10 to 18 % in int8 before, 22 to 34 % after; long enough that another processor gives the same."""
     run = tmp_path / "run"

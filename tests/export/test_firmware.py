@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tflite_micro
 
 from dse.cost.report import estimate
 from dse.cost.tflm.arrange import arranged
@@ -23,9 +22,10 @@ from dse.export.firmware.arena import arena_of, cmsis_nn_scratch_bytes
 from dse.export.firmware.c_text import rows, string_text
 from dse.tflite.deployable import TFLM_INT8
 from tests.helpers.compilers import CORES, HERE, built, compiled, compiler, run
-from tests.helpers.conversion import wide_candidates
+from tests.helpers.networks import wide_candidates
 
 
+@pytest.mark.compiler
 @pytest.mark.parametrize("core", CORES)
 def test_it_compiles_for_the_target(core: str, bundle: Path, tmp_path: Path) -> None:
     compiled(bundle / "firmware", core, tmp_path)
@@ -44,6 +44,7 @@ def test_it_compiles_for_the_target(core: str, bundle: Path, tmp_path: Path) -> 
     assert bss >= report.arena.bytes
 
 
+@pytest.mark.compiler
 def test_the_self_test_passes_on_the_host(bundle: Path, tmp_path: Path) -> None:
     assert run(built(bundle / "firmware", "self_test", tmp_path)) == (
         0,
@@ -51,6 +52,7 @@ def test_the_self_test_passes_on_the_host(bundle: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.compiler
 def test_main_prints_the_class(bundle: Path, tmp_path: Path) -> None:
     golden = read_bundle(bundle)
     scores = golden.golden.outputs[0]
@@ -60,6 +62,7 @@ def test_main_prints_the_class(bundle: Path, tmp_path: Path) -> None:
     assert text.startswith(f"class {scores.argmax()}: {name}, score {scores.max()}, ")
 
 
+@pytest.mark.compiler
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -84,13 +87,17 @@ def test_the_self_test_finds_what_is_wrong(
     assert message in printed
 
 
+@pytest.mark.compiler
 def test_an_arena_that_is_too_small_is_a_message(bundle: Path, tmp_path: Path) -> None:
     code, printed = run(built(bundle / "firmware", "main", tmp_path, arena=2048))
     assert code == 1
     assert "an arena of 2048 bytes is too small" in printed
 
 
+@pytest.mark.tflm
 def test_every_operator_that_is_exported_can_be_registered() -> None:
+    import tflite_micro
+
     assert set(REGISTRATIONS) == TFLM_INT8
     headers = (HERE / "tflm_headers" / "tflm_api.h").read_text()
     assert {f"Add{name}" for name in re.findall(r"X\((\w+), ", headers)} == set(REGISTRATIONS.values())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import keras
 import numpy as np
 
@@ -12,31 +10,16 @@ from dse.cost.tflm.graph import OperatorGraph, renumbered
 from dse.cost.tflm.lowering import lower
 from dse.cost.tflm.planner import aligned, lifetimes
 from dse.cost.tflm.tail import HOST, starting_bytes, tail_bytes, tail_parts
-from dse.errors import NetworkError
 from dse.network.candidate import Candidate
-from dse.network.layers import GlobalAvgPool
 from dse.quantization.convert import as_converted
 from dse.quantization.timing import with_plausible_weights
-from dse.space.space import load_space
 from dse.tflite.deployable import check_deployable
 from dse.tflite.reader import read_tflite
 from dse.tflite.writer import for_device
 from dse.training.model import build_model
-from tests.helpers.paths import WIDE
 from tests.helpers.tflm import allocations, head_bytes
 
 FLASH_ERROR, MEDIAN_FLASH_ERROR = 0.03, 0.01
-
-
-def wide_candidates(count: int, seed: int = 7) -> Iterator[Candidate]:
-    """Random candidates of everything that the grammar has."""
-    space, rng = load_space(str(WIDE)), np.random.default_rng(seed)
-    while count:
-        try:
-            yield space.sample(rng)[1]
-        except NetworkError:
-            continue
-        count -= 1
 
 
 def convert(candidate: Candidate) -> bytes:
@@ -96,16 +79,3 @@ def enough(graph: OperatorGraph) -> int:
     tensors = lifetimes(graph)
     starting = starting_bytes(tail_parts(graph), len(tensors), HOST)
     return aligned(max(head_bytes(graph) + tail_bytes(graph, HOST), starting))
-
-
-def has_sum_of_single_pixels(candidate: Candidate) -> bool:
-    """Its second summand becomes a vector."""
-    graph = lower(candidate.network)
-    return any(o.kind == "ADD" and len(graph.tensors[o.inputs[1]].shape) == 1 for o in graph.operators)
-
-
-def has_mean_of_single_pixels(candidate: Candidate) -> bool:
-    """It is left out."""
-    shapes = {layer.name: layer.shape for layer in candidate.network}
-    means = [layer for layer in candidate.network if isinstance(layer, GlobalAvgPool)]
-    return any(len(mean.shape) == 3 and shapes[mean.inputs[0]][:2] == (1, 1) for mean in means)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from dse.cost.tflm.lowering import lower
+from dse.errors import NetworkError
 from dse.network.candidate import Candidate
-from dse.quantization.timing import with_plausible_weights as with_plausible_weights
-from dse.space.space import Space, parse_space
-from tests.helpers.browser import browser as browser  # a fixture of all tests
+from dse.network.layers import GlobalAvgPool
+from dse.space.space import Space, load_space, parse_space
+from tests.helpers.paths import WIDE
 
 # One network of every family, with what is special about it switched on.
 FAMILIES = {
@@ -45,3 +49,27 @@ head: {{channels: 64}}
 def only_candidate(space: Space) -> Candidate:
     """The candidate of a space of size one."""
     return space.sample(np.random.default_rng(0))[1]
+
+
+def wide_candidates(count: int, seed: int = 7) -> Iterator[Candidate]:
+    """Random candidates of everything that the grammar has."""
+    space, rng = load_space(str(WIDE)), np.random.default_rng(seed)
+    while count:
+        try:
+            yield space.sample(rng)[1]
+        except NetworkError:
+            continue
+        count -= 1
+
+
+def has_sum_of_single_pixels(candidate: Candidate) -> bool:
+    """Its second summand becomes a vector."""
+    graph = lower(candidate.network)
+    return any(o.kind == "ADD" and len(graph.tensors[o.inputs[1]].shape) == 1 for o in graph.operators)
+
+
+def has_mean_of_single_pixels(candidate: Candidate) -> bool:
+    """It is left out."""
+    shapes = {layer.name: layer.shape for layer in candidate.network}
+    means = [layer for layer in candidate.network if isinstance(layer, GlobalAvgPool)]
+    return any(len(mean.shape) == 3 and shapes[mean.inputs[0]][:2] == (1, 1) for mean in means)

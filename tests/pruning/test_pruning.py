@@ -18,6 +18,8 @@ from dse.space.space import load_space, parse_space
 from dse.training.model import build_model
 from tests.helpers.networks import FAMILIES, family_space, only_candidate
 
+pytestmark = pytest.mark.keras
+
 
 def candidates() -> list[Candidate]:
     found = [only_candidate(family_space(family, text)) for family, text in FAMILIES.items()]

@@ -15,8 +15,14 @@ from dse.quantization.timing import with_plausible_weights
 from dse.training.model import build_model
 from tests.helpers.networks import FAMILIES, family_space, only_candidate
 
+pytestmark = [pytest.mark.keras, pytest.mark.tflm]
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+SOME = ("bneck", "dpd", "fire", "shuffle")
+
+
+@pytest.mark.parametrize(
+    "family", [name if name in SOME else pytest.param(name, marks=pytest.mark.slow) for name in sorted(FAMILIES)]
+)
 def test_every_operator_of_a_family_is_named(family: str, sample_data: Data) -> None:
     candidate = only_candidate(family_space(family, FAMILIES[family]))
     keras.backend.clear_session()

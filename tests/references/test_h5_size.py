@@ -13,8 +13,9 @@ from dse.references.networks import load_reference
 from dse.references.quantities import QUANTITIES
 from dse.space.space import list_references
 from dse.training.model import build_model
-from tests.helpers.conversion import wide_candidates
-from tests.helpers.networks import FAMILIES, family_space, only_candidate
+from tests.helpers.networks import FAMILIES, family_space, only_candidate, wide_candidates
+
+pytestmark = pytest.mark.keras
 
 OPTIMIZERS = {
     0: None,

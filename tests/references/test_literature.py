@@ -13,7 +13,6 @@ from dse.network.layers import Add, BatchNorm, Conv2D, Network
 from dse.references.figures import number
 from dse.references.literature import LITERATURE, chain, googlenet, resnet
 from dse.references.quantities import QUANTITIES
-from dse.training.model import build_model
 
 # Trainable parameters and MACs. What others count to the last digit: the ResNets of torchvision, ResNet-200 of pytorchcv,
 # and, layer by layer in keras.applications, the kernels and MACs of VGG16, ResNet-50, 101 and 152 and both Inceptions;
@@ -169,8 +168,11 @@ def test_sizes_of_the_model_zoo() -> None:
     assert round(mebibytes["googlenet"], 1) == 26.7
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize("name", ["cifar_resnet20", "googlenet"])
 def test_keras_agrees_on_every_layer(name: str) -> None:
+    from dse.training.model import build_model
+
     network = LITERATURE[name]()
     model = build_model(network)
     for layer, cost in layer_costs(network):

@@ -15,6 +15,8 @@ from dse.training.context import TrainingContext
 from dse.training.loop import to_float, train
 from dse.training.model import build_model
 
+pytestmark = pytest.mark.keras
+
 CIFAR_SIZED = [
     path.stem for path in list_references() if load_reference(path.stem).candidate().input_shape == (32, 32, 3)
 ]

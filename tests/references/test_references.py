@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -18,11 +19,12 @@ from dse.references.figures import MEASURED, Figure, arithmetic, load_figures, n
 from dse.references.networks import load_reference, network_at, reproduce
 from dse.references.quantities import QUANTITIES, quantity
 from dse.space.space import list_references, load_space
-from dse.training.model import build_model
-from tests.helpers.conversion import check
 from tests.helpers.paths import README
 
 NAMES = [path.stem for path in list_references()]
+# One of every block; the others are built and converted by make test-slow.
+SOME = ("cifar_cnn", "cmv3", "hps_06", "mlperf_mobilenet_v1", "mlperf_resnet8", "shufflenet_g2", "squeezenet_v1_1")
+BUILT = [name if name in SOME else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 # Counted by hand or by others, to the last digit.
 EXACT = {
     ("mobilenet_v1", "params"): 4_253_864,
@@ -47,6 +49,13 @@ def test_a_reference_is_one_network(name: str) -> None:
     reference = load_reference(name)
     assert reference.space.size() == 1
     assert any(figure.network == name for figure in load_figures())
+
+
+def test_some_have_every_block_of_all() -> None:
+    def blocks(names: Iterable[str]) -> set[str]:
+        return {block.kind for name in names for block in load_reference(name).candidate().blocks}
+
+    assert blocks(SOME) == blocks(NAMES)
 
 
 @pytest.mark.parametrize(("name", "quantity"), EXACT)
@@ -140,8 +149,11 @@ def small(name: str) -> Candidate:
     return space.sample(np.random.default_rng(0))[1]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.keras
+@pytest.mark.parametrize("name", BUILT)
 def test_keras_agrees_on_every_layer(name: str) -> None:
+    from dse.training.model import build_model
+
     candidate = small(name)
     model = build_model(candidate.network)
     for layer, cost in layer_costs(candidate.network):
@@ -151,9 +163,13 @@ def test_keras_agrees_on_every_layer(name: str) -> None:
     assert model.count_params() == estimate(candidate.network).params
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.keras
+@pytest.mark.tflm
+@pytest.mark.parametrize("name", BUILT)
 def test_it_converts_and_runs_on_tflm(name: str) -> None:
     """The same operators, head, tail and arena as predicted, in an interpreter that has loaded the file."""
+    from tests.helpers.conversion import check
+
     check([small(name)])
 
 

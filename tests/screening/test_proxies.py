@@ -86,6 +86,7 @@ def test_one_that_fits_is_preferred_to_any_that_does_not(tmp_path: Path) -> None
     assert max(macs(one) for one in alone if one) > 40_000
 
 
+@pytest.mark.keras
 def test_a_run_remembers_that_it_screens(tmp_path: Path) -> None:
     search(settings(tmp_path / "plain", trials=1), Watcher())
     assert "screen" not in read_run(tmp_path / "plain")["settings"]

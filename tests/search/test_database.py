@@ -29,6 +29,8 @@ def postgres() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.keras
+@pytest.mark.process
 def test_a_run_keeps_its_study_in_postgresql(postgres: str, tmp_path: Path) -> None:
     """It goes on there without being told again, and beside another run of the same name."""
     one, other = tmp_path / "a" / "run", tmp_path / "b" / "run"
@@ -47,6 +49,8 @@ def test_a_run_keeps_its_study_in_postgresql(postgres: str, tmp_path: Path) -> N
     assert (result.exit_code, "3 complete" in result.output) == (0, True), result.output
 
 
+@pytest.mark.keras
+@pytest.mark.process
 def test_a_password_stays_where_it_belongs(postgres: str, tmp_path: Path) -> None:
     search(settings(tmp_path, storage=postgres, trials=1), Watcher())
     holders = [path.name for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
@@ -68,6 +72,8 @@ def test_a_password_stays_where_it_belongs(postgres: str, tmp_path: Path) -> Non
     assert not (tmp_path / "new" / "run.yaml").exists()  # so that the right address may follow
 
 
+@pytest.mark.keras
+@pytest.mark.process
 def test_a_server_that_ended_is_one_message(tmp_path: Path) -> None:
     if not programs() or not importlib.util.find_spec("psycopg"):
         pytest.skip("no PostgreSQL here")
@@ -78,6 +84,7 @@ def test_a_server_that_ended_is_one_message(tmp_path: Path) -> None:
     assert PASSWORD not in str(caught.value)
 
 
+@pytest.mark.keras
 def test_any_file_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relative path is that from which the search was started; the folder may be read from elsewhere."""
     monkeypatch.chdir(tmp_path)

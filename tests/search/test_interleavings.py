@@ -36,7 +36,7 @@ from tests.helpers.searches import Watcher, settings
 
 LIMIT = 2500  # parameters: some of the twelve candidates of the space have more
 EXPLORERS = ("random", "grid", "optuna:nsga2", "optuna:random")
-CHUNKS = 20  # of which each runs so many
+QUICK, CHUNKS = 4, 20  # the other 16 are run by make test-slow
 PER_CHUNK = 50
 
 
@@ -222,7 +222,9 @@ def live_through(seed: int, fresh: Path, folder: Path) -> tuple[int, list[TrialR
     return kills, records
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize(
+    "chunk", [*range(QUICK), *(pytest.param(n, marks=pytest.mark.slow) for n in range(QUICK, CHUNKS))]
+)
 def test_nothing_is_lost_or_done_twice(chunk: int, fresh: Path, in_memory: Path) -> None:
     kills, outcomes = 0, set()
     for seed in range(chunk * PER_CHUNK, (chunk + 1) * PER_CHUNK):

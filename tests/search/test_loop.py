@@ -38,7 +38,7 @@ from tests.helpers.paths import RUN
 from tests.helpers.searches import TINY, Watcher, settings
 
 
-@pytest.mark.parametrize("explorer", ["optuna:nsga2", "nni:tpe", "random"])
+@pytest.mark.parametrize("explorer", [pytest.param("optuna:nsga2", marks=pytest.mark.keras), "nni:tpe", "random"])
 def test_a_search_leaves_a_run(explorer: str, tmp_path: Path) -> None:
     watcher = Watcher()
     pool = None if explorer == "optuna:nsga2" else FakePool()  # what is trained does not depend on who proposes
@@ -64,6 +64,7 @@ def optuna_reads(folder: Path) -> optuna.Study:
     return optuna.load_study(study_name="dse", storage=database.Place.in_folder(folder).url)
 
 
+@pytest.mark.keras
 def test_a_run_on_a_folder_writes_down_what_is_scored(tmp_path: Path) -> None:
     folder = make_folders(tmp_path / "pets")
     space = parse_space(TINY + "resolution: {choice: [24, 48]}\ncolor: {choice: [rgb, grey]}\n", "tiny.yaml")
@@ -232,6 +233,7 @@ def test_a_folder_is_for_one_search_at_a_time(tmp_path: Path) -> None:
         search(settings(tmp_path), Watcher())
 
 
+@pytest.mark.keras
 def test_a_failed_trial_has_its_reason_and_the_run_goes_on(tmp_path: Path) -> None:
     text = TINY.replace("training: {", "training: {l2: 1.0, learning_rate: 10.0, optimizer: sgd, schedule: constant, ")
     wild = parse_space(text.replace("batch_size: 200", "batch_size: 20"), "wild.yaml")
@@ -243,6 +245,7 @@ def test_a_failed_trial_has_its_reason_and_the_run_goes_on(tmp_path: Path) -> No
     assert not summary.front()
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize(
     ("error", "reason"),
     [(MemoryError(), "out of memory"), (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero")],
@@ -283,6 +286,7 @@ def test_an_interrupted_trial_is_taken_up_again(tmp_path: Path) -> None:
     assert summary.count("complete") == 3
 
 
+@pytest.mark.keras
 def test_a_killed_drivers_checkpoint_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after the first of two epochs: the same command trains the second only, from a folder with another name."""
 
@@ -389,6 +393,7 @@ def test_a_timeout_starts_nothing_new(tmp_path: Path) -> None:
     assert watcher.notes == ["the time is over: no new trial starts"]
 
 
+@pytest.mark.keras
 def test_a_trial_over_its_time_has_failed_and_another_limit_is_the_same_run(tmp_path: Path) -> None:
     limited = settings(tmp_path, trials=1, epochs=7, trial_timeout=0.001)
     search(limited, Watcher())

@@ -86,6 +86,7 @@ def inside(pool: RayPool, question: Callable[[object], object]) -> object:
 
 
 @pytest.mark.ray
+@pytest.mark.smoke
 def test_a_worker_is_ready_before_its_first_trial(tmp_path: Path, sample_data: Data) -> None:
     """TensorFlow is there, the images lie in shared memory and stay there, the threads are those that were asked for."""
 

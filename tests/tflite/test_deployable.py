@@ -15,6 +15,8 @@ from dse.tflite.reader import read_tflite
 from dse.training.weights import load_weights
 from tests.helpers.networks import family_space, only_candidate
 
+pytestmark = [pytest.mark.keras, pytest.mark.tflm]
+
 layers, ops = keras.layers, keras.ops
 NOISE = np.random.default_rng(0).random((8, 8, 8, 3)).astype(np.float32)
 

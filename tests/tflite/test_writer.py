@@ -65,8 +65,11 @@ def test_rewriting_twice_changes_nothing() -> None:
         assert for_device(once) == once
 
 
+@pytest.mark.keras
+@pytest.mark.tflm
 def test_the_signature_still_names_input_and_output() -> None:
-    from tests.helpers.conversion import convert, wide_candidates
+    from tests.helpers.conversion import convert
+    from tests.helpers.networks import wide_candidates
 
     candidate = next(wide_candidates(1, seed=4))
     content = for_device(convert(candidate))

@@ -22,6 +22,8 @@ from dse.training.sources import WeightSource, read_source
 from dse.training.weights import weights_bytes
 from tests.helpers.networks import family_space, only_candidate
 
+pytestmark = pytest.mark.keras
+
 
 def source_of(model: keras.Model, folder: Path) -> WeightSource:
     model.save(folder / "teacher.keras")

@@ -18,6 +18,8 @@ from dse.training.loop import Batches, augment, class_weights, make_optimizer, t
 from dse.training.model import build_model
 from tests.helpers.networks import family_space, only_candidate
 
+pytestmark = pytest.mark.keras
+
 SHORT = Training(epochs=2, batch_size=50)
 
 

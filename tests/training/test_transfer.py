@@ -29,6 +29,8 @@ from dse.training.transfer import start_from, take_weights, to_unit_range
 from dse.training.weights import weights_bytes
 from tests.helpers.networks import family_space, only_candidate
 
+pytestmark = pytest.mark.keras
+
 SMALL = family_space("bneck", "{expansion: 2}")
 
 

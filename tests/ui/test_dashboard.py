@@ -32,6 +32,8 @@ from tests.helpers.browser import complaints, wait_for_elements, wait_for_text
 from tests.helpers.paths import RUN
 from tests.helpers.processes import LOOPBACK, command, free_port, listening, start, wait_for
 
+pytestmark = pytest.mark.process
+
 DSE = [sys.executable, "-c", "from dse.cli import main; main()"]
 
 
