@@ -153,6 +153,7 @@ def test_the_grid_is_that_of_nni(text: str) -> None:
     assert len(found) == count + (text == REAL)
 
 
+@pytest.mark.process
 def test_nni_is_left_as_it_is() -> None:
     """Neither importing nor asking changes anything in NNI's modules, which others in the process may use."""
     program = f"""
