@@ -28,7 +28,8 @@ check: $(READY) ## after each change: lint, types, the fast tests and five other
 	@$(TWO) test-fast lint types test-smoke
 
 test: $(READY) ## everything CI runs: lint, types, tests (a quarter of an hour on two cores)
-	@$(TWO) lint types test-fast test-processes test-training
+	@echo "lint, types and three lanes of tests, two at a time: each is printed when it has ended, the last after some 15 minutes"
+	@$(TWO) test-training lint types test-fast test-processes
 
 test-fast: $(READY) ## the tests that neither train, convert nor start processes, and fail when they do
 	$(BIN)/python -m pytest --quiet --lane fast

@@ -328,6 +328,6 @@ def test_less_than_half_of_what_float_knows_is_a_collapse() -> None:
 
 def test_a_trial_that_is_not_there_is_told(bundle: Path) -> None:
     run = bundle.parent.parent
-    with pytest.raises(RunError, match=r"run: no trial 1; there are 1, from 0"):
-        export_run(run, trials=[0, 1])
+    with pytest.raises(RunError, match=r"run: no trial 2; there are 2, from 0"):
+        export_run(run, trials=[0, 2])
     assert export_run(run, trials=[]) == []
