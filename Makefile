@@ -89,4 +89,4 @@ lock: ## requirements.lock anew; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock
 
 clean: ## everything that was made
-	rm -rf $(VENV) demo .mutants.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) demo .mutants.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis

@@ -35,6 +35,7 @@ from dse.search.study.trial_log import TrialLog
 from dse.search.summary import cost_values
 from dse.space.conditions import Assignment
 from dse.space.space import Defaults, Space, load_space
+from tests.helpers.explorers import log_in
 from tests.helpers.postgres import programs, server
 
 OBJECTIVES = ["accuracy", "params", "macs", "arena_bytes"]
@@ -118,12 +119,12 @@ def filled(size: int, space: Space) -> Iterator[Callable[[], TrialLog]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(Place.in_folder(folder), space, size)
-        large = TrialLog.in_folder(folder, OBJECTIVES) if size > 1000 else None
+        large = log_in(folder, OBJECTIVES) if size > 1000 else None
 
         def log() -> TrialLog:
             copy = Path(tempfile.mkdtemp(dir=folder))
             shutil.copy(folder / "study.db", copy)
-            return large or TrialLog.in_folder(copy, OBJECTIVES)
+            return large or log_in(copy, OBJECTIVES)
 
         yield log
 

@@ -30,7 +30,8 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import GROUND_TRUTH, ROOT
+
 TABLE = Path(__file__).with_suffix(".toml")
 STATE = ROOT / ".mutants.json"
 SELF = ("tools/mutants.toml", "tests/test_mutants.py")  # no test of a row reads these
@@ -120,9 +121,12 @@ class Copy:
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target)
-        truth = os.environ.get("DSE_GROUNDTRUTH") or str(ROOT.parent / "shared" / "groundtruth")
         programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = os.environ | {"PYTHONPATH": str(root), "DSE_GROUNDTRUTH": truth, "PATH": programs}
+        self.environment = os.environ | {
+            "PYTHONPATH": str(root),
+            "DSE_GROUNDTRUTH": str(GROUND_TRUTH),
+            "PATH": programs,
+        }
         # Compiled files that hold for their source's content: two mutations may have one size and one second.
         compiling = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "checked-hash", "dse", "tests"]
         subprocess.run(compiling, cwd=root, check=True)

@@ -21,7 +21,7 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options; the command gets them together as keywords, for `parse_limits`."""
     for metric in reversed(LIMITED):
         if limit := metric.limit:
-            command = click.option(limit.flag, limit.option, help=limit.help)(command)
+            command = click.option(flag_of(limit.option), limit.option, help=limit.help)(command)
     return command
 
 
@@ -43,6 +43,15 @@ def parse_limits(given: dict[str, str | None], boards: Sequence[Board], needed: 
     return limits
 
 
+def flag_of(parameter: str) -> str:
+    """An option as it is typed.
+
+    >>> flag_of("max_macs")
+    '--max-macs'
+    """
+    return f"--{parameter.replace('_', '-')}"
+
+
 def _amount(name: str, text: str) -> float:
     with _naming(name):
         return METRIC_OF[name].unit.parse(text)
@@ -54,4 +63,4 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except DseError as error:
-        raise DseError(f"--{name.replace('_', '-')}: {error}") from None
+        raise DseError(f"{flag_of(name)}: {error}") from None

@@ -8,6 +8,7 @@ from functools import cache
 
 import click
 
+from dse.cli.limits import flag_of
 from dse.errors import PARAMETER
 
 
@@ -21,7 +22,7 @@ def with_options(text: str) -> str:
     def shown(option: str, before: str) -> str:
         return option if option in all_options() else before
 
-    return PARAMETER.sub(lambda found: shown(f"--{found[1].replace('_', '-')}", found[0]), text)
+    return PARAMETER.sub(lambda found: shown(flag_of(found[1]), found[0]), text)
 
 
 def note(text: str) -> None:

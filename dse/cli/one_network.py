@@ -86,7 +86,7 @@ def train_only(
     """
     from dse.cli.search_command import data_of, finish, run_search
     from dse.hardware.boards import load_boards
-    from dse.search.single import single_settings
+    from dse.search.single import forget_failure, single_settings
     from dse.tasks import load_task
 
     the_task = load_task(task)
@@ -100,5 +100,6 @@ def train_only(
         seed=seed,
         classes=classes,
     )
+    forget_failure(settings.folder)
     summary = run_search(settings)
     finish(settings.folder, summary.count("complete"), exporting, test_images)

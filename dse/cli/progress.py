@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from dse.search.summary import Summary
 
 
-def make_observer() -> PlainFace:
+def make_observer() -> PlainObserver:
     """What a search tells this terminal, or for a file or pipe."""
     import sys
 
-    return LiveFace() if sys.stderr.isatty() else PlainFace()
+    return LiveObserver() if sys.stderr.isatty() else PlainObserver()
 
 
-class PlainFace:
+class PlainObserver:
     """A line per event, on stderr."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class PlainFace:
         return ", ".join(parts)
 
 
-class LiveFace(PlainFace):
+class LiveObserver(PlainObserver):
     """The same events in a terminal: a progress bar and the running trials stay at the bottom."""
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 What a file holds for certain is counted: data of constants with the gaps that align them, 12 bytes for every scale and
 zero point, 4 for every axis and every reference to a tensor. The tables around that are FlatBuffers' own affair; their
 mean sizes below were fitted to 340 converted candidates of every family, activation, width and resolution
-(tests/wide.yaml). There the largest error was 0.8 % of the file and the median 0.07 %.
+(tests/helpers/wide.yaml). There the largest error was 0.8 % of the file and the median 0.07 %.
 """
 
 from __future__ import annotations

@@ -25,11 +25,6 @@ class Limit:
     option: str
     help: str
 
-    @property
-    def flag(self) -> str:
-        """The option as it is typed."""
-        return f"--{self.option.replace('_', '-')}"
-
 
 @dataclass(frozen=True, slots=True)
 class Metric:

@@ -37,7 +37,7 @@ class CostReport:
     arena_tail_bytes_host: int  # on the x86-64 build, whose pointers are 8 bytes
     arena_starting_bytes: int  # the whole arena while TFLM prepares operators and plans memory
     flash_bytes: int
-    inplace_bytes: int  # of an engine without an interpreter whose depthwise convolutions work in place; `inplace`
+    inplace_bytes: int  # of an engine without an interpreter whose depthwise convolutions work in place; `tinyengine`
     fused_bytes: int  # of one that computes every bottleneck as one operation besides
     peak_operator: str  # the operator during which most bytes are alive
     peak_tensors: tuple[tuple[str, int], ...]  # what is alive then, by the operator that wrote it, in bytes

@@ -118,7 +118,7 @@ def warning(figures: ImageFigures, quantization: PostTraining | FineTuned) -> st
     return (
         f"int8 loses {100 * figures.int8_loss:.1f} points to float"
         + (f"; the worst layers: {layers}" if layers else "")
-        + ("" if isinstance(quantization, FineTuned) else "; `qat` fine-tunes it in int8")
+        + ("" if isinstance(quantization, FineTuned) else "; dse export --qat fine-tunes it in int8")
     )
 
 

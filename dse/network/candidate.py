@@ -43,17 +43,17 @@ class Candidate:
         cls, input_shape: Shape, classes: int, blocks: tuple[Block, ...], head: Head, training: Training
     ) -> Candidate:
         """The canonical candidate. Raises NetworkError when the values describe no network."""
-        graph = NetworkBuilder(input_shape)
+        builder = NetworkBuilder(input_shape)
         x, canonical = "input", []
         for index, block in enumerate(blocks):
-            with graph.at(layer_prefix(index, block)):
-                canonical.append(within_limits(block.canonical(graph.shapes[x]), graph.where))
-                x = canonical[-1].lower(graph, x)
+            with builder.at(layer_prefix(index, block)):
+                canonical.append(within_limits(block.canonical(builder.shapes[x]), builder.where))
+                x = canonical[-1].lower(builder, x)
         head = within_limits(head.canonical(), "head")
         candidate = cls(input_shape, classes, tuple(canonical), head, training)
-        with graph.at("head"):
-            head.lower(graph, x, classes)
-        candidate.__dict__["network"] = graph.network()  # it has just been written: fills the cached property
+        with builder.at("head"):
+            head.lower(builder, x, classes)
+        candidate.__dict__["network"] = builder.network()  # it has just been written: fills the cached property
         return candidate
 
     @cached_property

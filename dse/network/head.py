@@ -72,22 +72,22 @@ class Head(BaseModel):
             values["activation"] = "relu"
         return self.model_copy(update=values)
 
-    def lower(self, graph: NetworkBuilder, x: str, classes: int) -> str:
+    def lower(self, builder: NetworkBuilder, x: str, classes: int) -> str:
         """Writes the head; returns the logits. There is no softmax: the class is the largest logit."""
         if self.channels:
-            x = graph.conv(x, "conv", self.channels, activation=self.activation)
-            x = graph.squeeze_excite(x, squeezed(self.channels, self.squeeze_excite), self.squeeze_excite_bias)
+            x = builder.conv(x, "conv", self.channels, activation=self.activation)
+            x = builder.squeeze_excite(x, squeezed(self.channels, self.squeeze_excite), self.squeeze_excite_bias)
         if self.classifier == "conv":
-            x = graph.conv(graph.dropout(x, self.dropout), "classes", classes, activation="relu", batch_norm=False)
-            return graph.global_avg_pool(x, "pool", keep_dims=False)
+            x = builder.conv(builder.dropout(x, self.dropout), "classes", classes, activation="relu", batch_norm=False)
+            return builder.global_avg_pool(x, "pool", keep_dims=False)
         if self.pooling == "flatten":
-            return graph.dense(graph.dropout(graph.flatten(x, "flatten"), self.dropout), "classes", classes)
-        x = graph.global_avg_pool(x, "pool", keep_dims=bool(self.features))
+            return builder.dense(builder.dropout(builder.flatten(x, "flatten"), self.dropout), "classes", classes)
+        x = builder.global_avg_pool(x, "pool", keep_dims=bool(self.features))
         if self.features:
             norm = self.features_norm
-            x = graph.conv(
+            x = builder.conv(
                 x, "features", self.features, activation=self.activation, batch_norm=norm == "batch_norm",
                 bias=norm == "bias",
             )  # fmt: skip
-            x = graph.flatten(x, "flatten")
-        return graph.dense(graph.dropout(x, self.dropout), "classes", classes)
+            x = builder.flatten(x, "flatten")
+        return builder.dense(builder.dropout(x, self.dropout), "classes", classes)

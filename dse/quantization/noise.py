@@ -8,8 +8,7 @@ what it adds itself is what the noisiest of its inputs did not have.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,10 +34,6 @@ class LayerNoise:
     operator: str
     snr_db: float
     added: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def layer_noise(network: Network, int8: bytes, float_file: bytes, images: np.ndarray) -> list[LayerNoise]:

@@ -31,12 +31,13 @@ from dse.space.conditions import Assignment, Node
 from dse.space.space import Defaults, Space, parse_space
 from dse.space.template import Body, open_of
 
-COLUMNS = SectionCost._fields[:-1]  # every cost that needs no board, and what an arena is computed from
+# Every cost that needs no board, and what an arena is computed from.
+COLUMNS = tuple(name for name in SectionCost._fields if name != "work")
 IMPOSSIBLE = -1  # in every column of a candidate that describes no network
 MAX_REMEMBERED = 200_000  # blocks and sections, about 2 KB each: with a real range hardly any comes again
 CHUNK = 2_000  # candidates of one seed: what is drawn does not depend on how many processes draw
 T = TypeVar("T")
-_work = attrgetter(*WORK)
+_costs, _work = attrgetter(*COLUMNS), attrgetter(*WORK)
 
 
 class Part:
@@ -105,13 +106,13 @@ class Screening:
         if kind not in self._bodies:
             self._bodies[kind] = self._at_width(self._space.template.bodies[backbone], kind[1])
         parts: list[Part] = []
-        together = True
+        fits_together = True
         for memo in self._bodies[kind]:  # all of them, so that the next candidate does not depend on this one
             if (drawn := memo.draw()) is None:
-                together = False
+                fits_together = False
             else:
                 parts += drawn
-        if not together:
+        if not fits_together:
             return Drawn(image, [], None)
         found: list[Section] = []
         for part in parts:
@@ -227,7 +228,7 @@ def candidate_of_row(space: Space, defaults: Defaults, seed: int, row: int) -> C
 def _chunk(screening: Screening, seed: tuple[int, int], size: int) -> np.ndarray:
     screening.reseed(seed)
     none = (IMPOSSIBLE,) * (len(COLUMNS) + len(WORK))
-    return np.array([(*cost[:-1], *_work(cost.work)) if cost else none for cost in screening.costs(size)], np.int64)
+    return np.array([(*_costs(cost), *_work(cost.work)) if cost else none for cost in screening.costs(size)], np.int64)
 
 
 _of_this_process: list[Screening] = []

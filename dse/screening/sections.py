@@ -71,16 +71,16 @@ class Section:
 
 def block_section(block: Block, shape: Shape) -> Section:
     """The cost of a block behind an input of this shape. Raises NetworkError where it does not fit."""
-    graph = NetworkBuilder(shape)
-    within_limits(block.canonical(shape), "").lower(graph, "input")
-    return _section(graph.network())
+    builder = NetworkBuilder(shape)
+    within_limits(block.canonical(shape), "").lower(builder, "input")
+    return _section(builder.network())
 
 
 def head_section(head: Head, shape: Shape, classes: int) -> Section:
     """The cost of the head behind an input of this shape."""
-    graph = NetworkBuilder(shape)
-    within_limits(head.canonical(), "head").lower(graph, "input", classes)
-    return _section(graph.network())
+    builder = NetworkBuilder(shape)
+    within_limits(head.canonical(), "head").lower(builder, "input", classes)
+    return _section(builder.network())
 
 
 def _section(network: Network) -> Section:

@@ -51,7 +51,8 @@ UNPRODUCTIVE = 400  # proposals in a row that train nothing, after which the sea
 def search(settings: Settings, observer: SearchObserver, pool: Pool | None = None) -> Summary:
     """Run or resume a search until `trials` are trained or the time is over; how it stands then.
 
-    `pool` trains the trials in place of the workers that the settings ask for. Raises RunError, DataError.
+    `pool` trains the trials in place of the workers that the settings ask for, and is closed when the last has ended;
+    where there is nothing to train it is left alone. Raises RunError, DataError, NothingFitsError.
     """
     data = load_data(settings.task, settings.data)
     if settings.classes not in (None, len(data.classes)):

@@ -61,10 +61,8 @@ def single_settings(
 ) -> Settings:
     """The search that trains the only network of a space, in this process. No budget keeps it from that.
 
-    `classes` is how many the data must have. A run in the folder whose training failed is emptied, to train the network
-    again: what was wrong may have been mended.
+    `classes` is how many the data must have.
     """
-    _forget_a_failure(folder)
     return Settings(
         space=space,
         task=task,
@@ -81,7 +79,8 @@ def single_settings(
     )
 
 
-def _forget_a_failure(folder: Path) -> None:
+def forget_failure(folder: Path) -> None:
+    """Empty a run whose only training failed, to train the network again: what was wrong may have been mended."""
     if (folder / "run.yaml").is_file() and (folder / OWN).is_file():
         with locked(folder):
             records = load_summary(folder).records

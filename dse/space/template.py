@@ -145,7 +145,10 @@ class Template:
             places += [stage.path] * len(built)
         head = body.build_head(values, width)
         settings = {key: leaf.of(values) for key, leaf in self.training.items()}
-        training = Training.model_validate(recipe.model_dump() | settings)
+        try:
+            training = Training.model_validate(recipe.model_dump() | settings)
+        except ValidationError as error:
+            raise NetworkError("training", complaint(Training, error.errors()[0])) from None
         try:
             return Candidate.make(self.image(values, given), classes, tuple(blocks), head, training)
         except NetworkError as error:

@@ -70,6 +70,6 @@ def out_of_time(seconds: float, epochs_done: int, epochs: int) -> str:
     """Why a trial was ended that took too long.
 
     >>> out_of_time(90.0, 3, 12)
-    'took longer than 1 min 30 s (`trial_timeout`), 3 of 12 epochs done'
+    'took longer than the 1 min 30 s of a trial, 3 of 12 epochs done'
     """
-    return f"took longer than {duration_text(seconds)} (`trial_timeout`), {epochs_done} of {epochs} epochs done"
+    return f"took longer than the {duration_text(seconds)} of a trial, {epochs_done} of {epochs} epochs done"

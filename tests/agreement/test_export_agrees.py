@@ -1,6 +1,6 @@
 """What is said on paper before training is what the converter writes and the real TFLM allocator takes after it.
 
-The candidates are of tests/wide.yaml: every family, activation, padding, width and resolution. A few are tried each
+The candidates are of tests/helpers/wide.yaml: every family, activation, padding, width and resolution. A few are tried each
 time; `make test-slow` tries 320 and says how far the file sizes were off.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -10,11 +10,12 @@ import pytest
 from click.testing import CliRunner
 
 from dse.cli import cli
-from dse.cli.limits import METRIC_OF, parse_limits
+from dse.cli.limits import METRIC_OF, flag_of, parse_limits
 from dse.cli.prune_command import TARGETS as PRUNED_BY
 from dse.cost.metrics import ACCURACY, BY_NAME, COSTS, DIRECTIONS, LIMITED, METRICS, OBJECTIVES, RECORDED, by_board
 from dse.cost.report import CostReport, estimate
 from dse.errors import DseError, UnknownNameError
+from dse.export.report import Predicted
 from dse.hardware.board_metrics import UPPER_ENDS
 from dse.hardware.boards import Board, load_board
 from dse.hardware.budget import Budget, Budgets
@@ -112,7 +113,7 @@ def test_every_limit_is_an_option(command: str) -> None:
     text = " ".join(CliRunner().invoke(cli, [command, "--help"]).output.split())
     for metric in LIMITED:
         assert metric.limit is not None
-        assert f"{metric.limit.flag} TEXT" in text
+        assert f"{flag_of(metric.limit.option)} TEXT" in text
         assert metric.limit.help in text.replace("SPACE- BOARD", "SPACE-BOARD")
 
 
@@ -122,7 +123,7 @@ def test_a_limit_is_read_in_its_unit(name: str) -> None:
     assert limit is not None
     text, value = TYPED[name]
     assert parse_limits({limit.option: text}, [nano()]) == {name: value}
-    with pytest.raises(DseError, match=rf"^{limit.flag}: "):
+    with pytest.raises(DseError, match=rf"^{flag_of(limit.option)}: "):
         parse_limits({limit.option: "3 parsecs"}, [nano()])
 
 
@@ -216,3 +217,8 @@ def test_a_trial_is_drawn_with_all_that_is_known_of_it() -> None:
     assert [len(trace.x) for trace in figure.data] == [1, 1, 1, 1, 1, 1, 0, 1]
     assert "latency 41.5 ms" in figure.data[-1].hovertext[0]
     assert draw_png(data)[:4] == b"\x89PNG"
+
+
+def test_a_report_has_every_cost() -> None:
+    """A field that a cost has and a report has not would be left out of it without a word."""
+    assert set(Predicted.model_fields) == {field.name for field in fields(CostReport)} | {"arena_bytes"}

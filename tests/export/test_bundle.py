@@ -307,7 +307,7 @@ def test_a_loss_of_more_than_a_point_is_a_warning() -> None:
     assert warning(lost, as_trained) == (
         "int8 loses 3.4 points to float; the worst layers: b1_dpd_depthwise (DEPTHWISE_CONV_2D) adds noise of 12.50% of the"
         " signal, 3.0 dB are left;"
-        " `qat` fine-tunes it in int8"
+        " dse export --qat fine-tunes it in int8"
     )
     assert warning(lost.model_copy(update={"int8_loses_too_much": False}), as_trained) == ""
 

@@ -67,7 +67,7 @@ def test_a_collapse_is_found_and_mended(sample_data: Data, tmp_path: Path) -> No
     ) as e:
         export_run(run, trials=[record.number])
     assert "separable" in str(e.value)
-    assert "`qat` fine-tunes it in int8" in str(e.value)
+    assert "dse export --qat fine-tunes it in int8" in str(e.value)
     assert not (run / "bundles" / record.id / "report.json").exists()
 
     said: list[str] = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
 from dse.search.explorers.names import EXPLORERS
+from dse.search.study.database import Place
 from dse.search.study.trial_log import Proposal, TrialLog
 from dse.space.space import Space, parse_space
 
@@ -55,3 +57,8 @@ def end(log: TrialLog, proposal: Proposal) -> None:
         log.tell_failed(index, "no reason")
     else:
         log.tell_complete(index, values, {"params": -0.5})
+
+
+def log_in(folder: Path, objectives: list[str]) -> TrialLog:
+    """The log of a run that has its database in its folder."""
+    return TrialLog(Place.in_folder(folder), objectives)

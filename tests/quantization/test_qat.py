@@ -1,6 +1,6 @@
 """What is fine-tuned with rounding deploys as any other: operators, memory and forms as on paper, and the same classes.
 
-Candidates are of tests/wide.yaml, families of tests/helpers/networks.py; their weights are as training leaves them, so the
+Candidates are of tests/helpers/wide.yaml, families of tests/helpers/networks.py; their weights are as training leaves them, so the
 file can be compared with the rounding model without any training.
 """
 

@@ -13,9 +13,9 @@ from dse.screening.proxies import best_of, macs
 from dse.search.explorers.explorers import Explorer, make_explorer
 from dse.search.loop import search
 from dse.search.run_folder import read_run
-from dse.search.study.trial_log import TrialLog, read_study
+from dse.search.study.trial_log import read_study
 from dse.space.space import Defaults, parse_space
-from tests.helpers.explorers import NAMES, OBJECTIVES, end, space_for
+from tests.helpers.explorers import NAMES, OBJECTIVES, end, log_in, space_for
 from tests.helpers.searches import TINY, Watcher, settings
 
 SPACE = parse_space(TINY, "tiny.yaml")
@@ -40,7 +40,7 @@ def test_the_best_of_those_that_fit() -> None:
 
 
 def explorer(name: str, folder: Path, screen: int, limit: float = 1e9) -> Explorer:
-    log = TrialLog.in_folder(folder, OBJECTIVES)
+    log = log_in(folder, OBJECTIVES)
     fits = lambda one: macs(one) <= limit  # noqa: E731
     return make_explorer(name, log, space_for(name), Defaults(), 0, fits, screen, population=4)
 

@@ -13,16 +13,16 @@ from dse.search.explorers.explorers import Explorer, Explorers, make_explorer
 from dse.search.explorers.names import parse_explorers
 from dse.search.explorers.scalarization import AUGMENTATION, HOPELESS, INFEASIBLE, draw_weights, rewards
 from dse.search.record import TrialRecord
-from dse.search.study.trial_log import TrialLog, read_study
+from dse.search.study.trial_log import read_study
 from dse.space.space import Defaults, load_space, parse_space
-from tests.helpers.explorers import MISSING, NAMES, OBJECTIVES, REAL, end, space_for
+from tests.helpers.explorers import MISSING, NAMES, OBJECTIVES, REAL, end, log_in, space_for
 
 COUNT = (3 * 2 + 2 * 2) * 2  # candidates of SMALL
 
 
 def explorer(name: str, folder: Path, seed: int = 0) -> Explorer:
     folder.mkdir(exist_ok=True)
-    log = TrialLog.in_folder(folder, OBJECTIVES)
+    log = log_in(folder, OBJECTIVES)
     return make_explorer(name, log, space_for(name), Defaults(), seed, lambda candidate: True, population=4)
 
 
@@ -72,7 +72,7 @@ class TestContract:
 
 
 def test_several_take_turns_by_their_share(tmp_path: Path) -> None:
-    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    log = log_in(tmp_path, OBJECTIVES)
     space = parse_space(REAL, "small.yaml")
     shares = parse_explorers(["nni:evolution=0.5", "random", "nni:tpe"])
 
@@ -94,7 +94,7 @@ def test_several_take_turns_by_their_share(tmp_path: Path) -> None:
 def test_explorers_that_begin_at_random_do_not_begin_alike(tmp_path: Path) -> None:
     """A turn spent on a candidate that another has just proposed teaches nobody anything."""
     space = load_space("cmv3")
-    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    log = log_in(tmp_path, OBJECTIVES)
     names = ["optuna:nsga2", "optuna:nsga3", "optuna:tpe", "optuna:random"]
     every = [make_explorer(name, log, space, Defaults(), 0, lambda candidate: True) for name in names]
     ids = [one_id for _ in range(3) for one in every for one_id in proposed(one, 1)]
@@ -105,7 +105,7 @@ def test_a_grid_proposes_every_candidate_once_and_then_nothing(tmp_path: Path) -
     one = explorer("grid", tmp_path)
     assert len(set(proposed(one, COUNT))) == COUNT == one.space.size()
     assert one.propose() is None
-    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    log = log_in(tmp_path, OBJECTIVES)
     make = partial(make_explorer, log=log, space=one.space, defaults=Defaults(), seed=0, fits=lambda candidate: True)
     again = Explorers({"grid": 0.5, "random": 0.5}, make)
     proposal = again.propose(log.records())
@@ -114,7 +114,7 @@ def test_a_grid_proposes_every_candidate_once_and_then_nothing(tmp_path: Path) -
 
 
 def test_a_grid_passes_over_what_does_not_fit(tmp_path: Path) -> None:
-    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    log = log_in(tmp_path, OBJECTIVES)
     small = make_explorer(
         "grid", log, space_for("grid"), Defaults(), 0, lambda candidate: candidate.blocks[1].kind == "bneck"
     )
@@ -123,7 +123,7 @@ def test_a_grid_passes_over_what_does_not_fit(tmp_path: Path) -> None:
 
 
 def test_a_grid_needs_countable_values(tmp_path: Path) -> None:
-    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    log = log_in(tmp_path, OBJECTIVES)
     endless = make_explorer("grid", log, parse_space(REAL, "r.yaml"), Defaults(), 0, lambda candidate: True)
     with pytest.raises(RunError, match="training.learning_rate is a real range"):
         endless.propose()
@@ -134,7 +134,7 @@ def test_a_tuner_learns_what_is_better(tmp_path: Path) -> None:
     space = load_space("squeezenet.yaml")
     for name in ("nni:tpe", "nni:evolution"):
         (tmp_path / name).mkdir()
-        log = TrialLog.in_folder(tmp_path / name, ["accuracy"])
+        log = log_in(tmp_path / name, ["accuracy"])
         one = make_explorer(name, log, space, Defaults(), 0, lambda candidate: True)
         hits = []
         for _ in range(70):
@@ -205,7 +205,7 @@ def test_optunas_grid_goes_through_every_combination_and_then_ends(tmp_path: Pat
 
 
 def test_what_is_no_grid_for_optuna(tmp_path: Path) -> None:
-    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    log = log_in(tmp_path, OBJECTIVES)
     for space, message in (
         (parse_space(REAL, "r.yaml"), "training.learning_rate is a real range"),
         (load_space("cmv3"), "combinations, expected 100,000 at most"),

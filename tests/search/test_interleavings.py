@@ -151,6 +151,7 @@ def check(folder: Path, before: list[TrialRecord], submitted: list[Any], watcher
     assert [record.number for record in records] == list(range(len(records)))
     ended = [record for record in records if record.outcome != "running"]
     # What had ended stays as it was, and what was proposed stays proposed.
+    assert len(records) >= len(before)
     for old, new in zip(before, records, strict=False):
         assert (new.id, new.params, new.explorer) == (old.id, old.params, old.explorer)
         assert old.outcome == "running" or new == old

@@ -26,12 +26,12 @@ from dse.search.explorers.explorers import make_explorer
 from dse.search.loop import search
 from dse.search.run_folder import load_summary, model_folder, read_run, run_boards
 from dse.search.study import database
-from dse.search.study.trial_log import TrialLog
 from dse.search.summary import on_board
 from dse.search.workers.events import Event, TrialEnded
 from dse.search.workers.jobs import Job
 from dse.space.space import Defaults, parse_space
 from dse.tasks import load_task
+from tests.helpers.explorers import log_in
 from tests.helpers.fake_pool import FakePool
 from tests.helpers.images import make_folders
 from tests.helpers.paths import RUN
@@ -398,7 +398,7 @@ def test_a_trial_over_its_time_has_failed_and_another_limit_is_the_same_run(tmp_
     limited = settings(tmp_path, trials=1, epochs=7, trial_timeout=0.001)
     search(limited, Watcher())
     (failed,) = [record for record in load_summary(tmp_path).records if record.outcome == "failed"]
-    assert failed.reason == "took longer than 0 s (`trial_timeout`), 0 of 7 epochs done"
+    assert failed.reason == "took longer than the 0 s of a trial, 0 of 7 epochs done"
     summary = search(dataclasses.replace(limited, trials=2, trial_timeout=None, threads=1), Watcher())
     assert (summary.count("complete"), summary.count("failed")) == (1, 1)
 
@@ -428,7 +428,7 @@ def test_a_search_ends_though_a_worker_is_still_awaited(tmp_path: Path) -> None:
 
 
 def test_infeasible_is_no_part_of_optunas_front(tmp_path: Path) -> None:
-    log = TrialLog.in_folder(tmp_path, ["accuracy", "params"])
+    log = log_in(tmp_path, ["accuracy", "params"])
     explorer = make_explorer("random", log, parse_space(TINY, "t"), Defaults(), 0, lambda candidate: True)
     good, bad = explorer.propose(), explorer.propose()
     log.tell_complete(good.number, {"accuracy": 0.5, "params": 100.0}, {"params": -0.1})

@@ -19,9 +19,8 @@ from dse.search.explorers.optuna_samplers import Grid, suggested
 from dse.search.study import _optuna_internals as internals
 from dse.search.study.database import Database, Place
 from dse.search.study.distributions import distribution
-from dse.search.study.trial_log import TrialLog
 from dse.space.space import Defaults, parse_space
-from tests.helpers.explorers import OBJECTIVES, REAL, SMALL, end
+from tests.helpers.explorers import OBJECTIVES, REAL, SMALL, end, log_in
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 SPACE = parse_space(REAL, "small.yaml")
@@ -123,7 +122,7 @@ def test_an_explorer_proposes_and_records_as_optunas_own_study(
     name: str, objectives: list[str], tmp_path: Path
 ) -> None:
     """Its sampler in a study of Optuna's, asked and told: the same values, generations, parents and constraints."""
-    log = TrialLog.in_folder(tmp_path, objectives)
+    log = log_in(tmp_path, objectives)
     one = make_explorer(name, log, SPACE, Defaults(), 7, lambda candidate: True, population=4)
     seed = (7 + zlib.crc32(name.encode())) % 2**31 * 1_000_003 % 2**32
     storage, directions = InMemoryStorage(), DIRECTIONS[: len(objectives)]

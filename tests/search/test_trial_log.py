@@ -12,7 +12,7 @@ from dse.search.explorers.explorers import Explorer, OptunaExplorer, make_explor
 from dse.search.study.database import Place
 from dse.search.study.trial_log import TrialLog, read_study
 from dse.space.space import Defaults, parse_space
-from tests.helpers.explorers import OBJECTIVES, REAL, end
+from tests.helpers.explorers import OBJECTIVES, REAL, end, log_in
 
 SPACE = parse_space(REAL, "small.yaml")
 
@@ -35,13 +35,13 @@ def replayed(one: Explorer) -> list[optuna.trial.FrozenTrial]:
 
 
 def test_a_restart_finds_what_was_in_memory(tmp_path: Path) -> None:
-    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    log = log_in(tmp_path, OBJECTIVES)
     both = [explorer(log, "optuna:nsga2"), explorer(log, "random")]
     for _ in range(12):
         for one in both:
             turn(one)
     both[1].propose()  # left running
-    again = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    again = log_in(tmp_path, OBJECTIVES)
     assert again.records() == log.records() == read_study(tmp_path)
     assert again.entries == log.entries
     mine, its = replayed(both[0]), replayed(explorer(again, "optuna:nsga2"))
@@ -64,11 +64,11 @@ def test_a_restart_finds_what_was_in_memory(tmp_path: Path) -> None:
 
 def test_a_genetic_algorithm_goes_on_in_its_generation(tmp_path: Path) -> None:
     """Of four that are complete a generation is made, whoever proposed them; two of three trials of `end` are."""
-    log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+    log = log_in(tmp_path, OBJECTIVES)
     both = [explorer(log, "optuna:nsga2"), explorer(log, "random")]
     for number in range(24):
         if number % 5 == 4:
-            log = TrialLog.in_folder(tmp_path, OBJECTIVES)
+            log = log_in(tmp_path, OBJECTIVES)
             both = [explorer(log, "optuna:nsga2"), explorer(log, "random")]
         turn(both[number % 2])
     found = optuna.load_study(study_name="dse", storage=Place.in_folder(tmp_path).url)
@@ -104,7 +104,7 @@ def test_a_sequence_goes_on_whoever_else_proposes(tmp_path: Path) -> None:
     for name, starts in (("once", (12,)), ("restarted", (5, 4, 3))):
         (tmp_path / name).mkdir()
         for count in starts:
-            log = TrialLog.in_folder(tmp_path / name, OBJECTIVES)
+            log = log_in(tmp_path / name, OBJECTIVES)
             both = [explorer(log, "optuna:qmc"), explorer(log, "optuna:nsga2")]
             for _ in range(count):
                 for one in both:
@@ -115,7 +115,7 @@ def test_a_sequence_goes_on_whoever_else_proposes(tmp_path: Path) -> None:
 
 
 def test_two_processes_cannot_write_into_one_study(tmp_path: Path) -> None:
-    one, other = TrialLog.in_folder(tmp_path, OBJECTIVES), TrialLog.in_folder(tmp_path, OBJECTIVES)
+    one, other = log_in(tmp_path, OBJECTIVES), log_in(tmp_path, OBJECTIVES)
     turn(explorer(one, "random"))
     late = explorer(other, "optuna:random")
     with pytest.raises(RunError, match="another process writes into the study"):

@@ -2,7 +2,7 @@
 
 The allocator goes down from the end of the arena: every request moves down by its size and on to its alignment. So the
 tail is a walk over the requests in the order of `MicroInterpreter::AllocateTensors`, with sizes that follow from the
-layout of TFLM's structs. Two builds are described: the x86-64 one of the PyPI package, whose interpreter records its
+layout of TFLM's structs. Two builds are described: the x86-64 one of the package, whose interpreter records its
 allocations and can decompress weights, and a microcontroller's, which does neither. Both run the reference kernels.
 
 Not described: variable tensors, several subgraphs, 16-bit activations, 4-bit weights, and optimized kernels (those of

@@ -2,7 +2,7 @@
 
 A block is a checked, frozen set of values. The same class reads a YAML stage and a candidate: `scaled`
 applies the width multiplier, `canonical` writes every value out so that two spellings of one block become
-equal, and `lower` writes the block's layers into a graph.
+equal, and `lower` writes the block's layers into a builder.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Block(BaseModel):
         """The same block with every value written out and values without effect at their defaults."""
         return self
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
         """Writes the layers of this block; returns the output tensor. Raises NetworkError."""
         raise NotImplementedError
 

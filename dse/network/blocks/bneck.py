@@ -56,13 +56,13 @@ class Bneck(Block):
             squeeze_excite_bias=self.squeeze_excite_bias or not self.squeeze_excite,
         )
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        expand_channels = self._expand_channels(graph.channels(x))
-        y = x if expand_channels is None else graph.conv(x, "expand", expand_channels, activation=self.activation)
-        y = graph.depthwise(y, "depthwise", self.kernel, self.stride, activation=self.activation)
-        y = graph.squeeze_excite(y, squeezed(graph.channels(y), self.squeeze_excite), self.squeeze_excite_bias)
-        y = graph.conv(y, "project", self.channels)
-        return graph.add(x, y) if self.residual and self.keeps_shape(graph.shapes[x], self.channels) else y
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        expand_channels = self._expand_channels(builder.channels(x))
+        y = x if expand_channels is None else builder.conv(x, "expand", expand_channels, activation=self.activation)
+        y = builder.depthwise(y, "depthwise", self.kernel, self.stride, activation=self.activation)
+        y = builder.squeeze_excite(y, squeezed(builder.channels(y), self.squeeze_excite), self.squeeze_excite_bias)
+        y = builder.conv(y, "project", self.channels)
+        return builder.add(x, y) if self.residual and self.keeps_shape(builder.shapes[x], self.channels) else y
 
 
 def squeezed(channels: int, ratio: float) -> int:

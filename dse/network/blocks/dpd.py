@@ -51,14 +51,14 @@ class Dpd(Block):
             residual=self.residual and self.keeps_shape(in_shape, self.channels),
         )
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        multiplier = self._multiplier(graph.channels(x))
-        y = graph.depthwise(x, "widen", self.kernel, multiplier=multiplier, activation=self.activation)
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        multiplier = self._multiplier(builder.channels(x))
+        y = builder.depthwise(x, "widen", self.kernel, multiplier=multiplier, activation=self.activation)
         norm = self.pointwise_norm
-        y = graph.conv(
+        y = builder.conv(
             y, "pointwise", self.channels, activation=self.activation, batch_norm=norm == "batch_norm",
             bias=norm == "bias",
         )  # fmt: skip
         kernel = self.second_kernel or self.kernel
-        y = graph.depthwise(y, "depthwise", kernel, self.stride, activation=self.activation)
-        return graph.add(x, y) if self.residual and self.keeps_shape(graph.shapes[x], self.channels) else y
+        y = builder.depthwise(y, "depthwise", kernel, self.stride, activation=self.activation)
+        return builder.add(x, y) if self.residual and self.keeps_shape(builder.shapes[x], self.channels) else y

@@ -54,20 +54,20 @@ class Fire(Block):
             bypass=self._bypass(in_shape[-1]),
         )
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
         act, norm = self.activation, self.batch_norm
         if self.stride > 1:
-            x = graph.max_pool(x, "pool", 3, self.stride)
-        squeeze = graph.conv(x, "squeeze", self._squeeze_channels(), activation=act, batch_norm=norm)
+            x = builder.max_pool(x, "pool", 3, self.stride)
+        squeeze = builder.conv(x, "squeeze", self._squeeze_channels(), activation=act, batch_norm=norm)
         wide = self._channels_3x3()
-        parts = [graph.conv(squeeze, "expand_3x3", wide, 3, activation=act, batch_norm=norm)]
+        parts = [builder.conv(squeeze, "expand_3x3", wide, 3, activation=act, batch_norm=norm)]
         if self.channels > wide:
-            parts.insert(0, graph.conv(squeeze, "expand_1x1", self.channels - wide, activation=act, batch_norm=norm))
-        y = graph.concat(parts) if len(parts) > 1 else parts[0]
-        match self._bypass(graph.channels(x)):
+            parts.insert(0, builder.conv(squeeze, "expand_1x1", self.channels - wide, activation=act, batch_norm=norm))
+        y = builder.concat(parts) if len(parts) > 1 else parts[0]
+        match self._bypass(builder.channels(x)):
             case "simple":
-                return graph.add(x, y)
+                return builder.add(x, y)
             case "complex":
-                return graph.add(graph.conv(x, "bypass", self.channels, batch_norm=norm), y)
+                return builder.add(builder.conv(x, "bypass", self.channels, batch_norm=norm), y)
             case _:
                 return y

@@ -38,8 +38,8 @@ class Conv(Padded):
             return same
         return same.replaced(bias=self.bias and self.batch_norm, order="norm_first")
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        return graph.conv(
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        return builder.conv(
             x, "conv", self.channels, self.kernel, self.stride, self.groups, self.padding, self.activation,
             self.batch_norm, self.bias or not self.batch_norm, self.order,
         )  # fmt: skip
@@ -54,8 +54,8 @@ class Depthwise(Padded):
     activation: Activation = "relu"
     batch_norm: bool = True
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        return graph.depthwise(
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        return builder.depthwise(
             x, "depthwise", self.kernel, self.stride, self.multiplier, self.padding, self.activation, self.batch_norm
         )
 
@@ -69,9 +69,9 @@ class Separable(Block):
     kernel: Kernel = 3
     activation: Activation = "relu"
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        y = graph.depthwise(x, "depthwise", self.kernel, self.stride, activation=self.activation)
-        return graph.conv(y, "pointwise", self.channels, activation=self.activation)
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        y = builder.depthwise(x, "depthwise", self.kernel, self.stride, activation=self.activation)
+        return builder.conv(y, "pointwise", self.channels, activation=self.activation)
 
 
 class MaxPooling(Padded):
@@ -81,8 +81,8 @@ class MaxPooling(Padded):
     width_fields: ClassVar[tuple[str, ...]] = ()
     kernel: Kernel = 2
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        return graph.max_pool(x, "pool", self.kernel, self.stride, self.padding)
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        return builder.max_pool(x, "pool", self.kernel, self.stride, self.padding)
 
 
 class AvgPooling(MaxPooling):
@@ -90,5 +90,5 @@ class AvgPooling(MaxPooling):
 
     kind: ClassVar[str] = "avg_pool"
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        return graph.avg_pool(x, "pool", self.kernel, self.stride, self.padding)
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        return builder.avg_pool(x, "pool", self.kernel, self.stride, self.padding)

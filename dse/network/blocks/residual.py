@@ -23,9 +23,9 @@ class Residual(Block):
     kernel: Kernel = 3
     activation: Activation = "relu"
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        y = graph.conv(x, "conv_1", self.channels, self.kernel, self.stride, activation=self.activation)
-        y = graph.conv(y, "conv_2", self.channels, self.kernel)
-        if not self.keeps_shape(graph.shapes[x], self.channels):
-            x = graph.conv(x, "bypass", self.channels, stride=self.stride, batch_norm=False)
-        return graph.activate(graph.add(x, y), f"out_{self.activation}", self.activation)
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        y = builder.conv(x, "conv_1", self.channels, self.kernel, self.stride, activation=self.activation)
+        y = builder.conv(y, "conv_2", self.channels, self.kernel)
+        if not self.keeps_shape(builder.shapes[x], self.channels):
+            x = builder.conv(x, "bypass", self.channels, stride=self.stride, batch_norm=False)
+        return builder.activate(builder.add(x, y), f"out_{self.activation}", self.activation)

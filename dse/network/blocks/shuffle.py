@@ -53,24 +53,24 @@ class Shuffle(Block):
         """Channels that the unit computes itself."""
         return self.channels - in_shape[-1] if self._shortcut(in_shape) == "concat" else self.channels
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
         act = self.activation
-        shortcut = self._shortcut(graph.shapes[x])
-        made = self._made(graph.shapes[x])
+        shortcut = self._shortcut(builder.shapes[x])
+        made = self._made(builder.shapes[x])
         pooled = shortcut == "concat" and self.stride > 1
-        side = graph.avg_pool(x, "pool", 3, self.stride) if pooled else x
+        side = builder.avg_pool(x, "pool", 3, self.stride) if pooled else x
         reduce_groups = self.groups if self.grouped_reduce else 1
-        y = graph.conv(x, "reduce", self._inner_channels(), groups=reduce_groups, activation=act)
-        y = graph.shuffle(y, self.groups) if self.shuffle else y
-        y = graph.depthwise(y, "depthwise", self.kernel, self.stride)
+        y = builder.conv(x, "reduce", self._inner_channels(), groups=reduce_groups, activation=act)
+        y = builder.shuffle(y, self.groups) if self.shuffle else y
+        y = builder.depthwise(y, "depthwise", self.kernel, self.stride)
         # An activation after a concatenation would stand alone, and TFLM computes a lone RELU6 wrongly: the
         # branch is activated before it, the pooled input has been already.
-        y = graph.conv(y, "expand", made, groups=self.groups, activation="none" if shortcut == "add" else act)
-        y = graph.squeeze_excite(y, squeezed(made, self.squeeze_excite))
+        y = builder.conv(y, "expand", made, groups=self.groups, activation="none" if shortcut == "add" else act)
+        y = builder.squeeze_excite(y, squeezed(made, self.squeeze_excite))
         match shortcut:
             case "add":
-                return graph.activate(graph.add(x, y), f"out_{act}", act)
+                return builder.activate(builder.add(x, y), f"out_{act}", act)
             case "concat":
-                return graph.concat([side, y])
+                return builder.concat([side, y])
             case _:
                 return y

@@ -37,9 +37,9 @@ class Sqnxt(Block):
     def _first(self, in_channels: int) -> int:
         return max(2, round(in_channels * self.squeeze))
 
-    def lower(self, graph: NetworkBuilder, x: str) -> str:
-        act, conv = self.activation, partial(graph.conv, bias=self.bias, order=self.order)
-        first = self._first(graph.channels(x))
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        act, conv = self.activation, partial(builder.conv, bias=self.bias, order=self.order)
+        first = self._first(builder.channels(x))
         y = conv(x, "squeeze_1", first, stride=self.stride, activation=act)
         y = conv(y, "squeeze_2", max(1, first // 2), activation=act)
         y = conv(y, "conv_1x3", first, (1, 3), activation=act)
@@ -49,6 +49,6 @@ class Sqnxt(Block):
         # With batch norm last, what is added has been activated too, as it has everywhere else in the block.
         added = act if self.order == "activation_first" else "none"
         y = conv(y, "expand", self.channels, activation=added)
-        if not self.keeps_shape(graph.shapes[x], self.channels):
+        if not self.keeps_shape(builder.shapes[x], self.channels):
             x = conv(x, "shortcut", self.channels, stride=self.stride, activation=added)
-        return graph.activate(graph.add(x, y), f"out_{act}", act)
+        return builder.activate(builder.add(x, y), f"out_{act}", act)

@@ -1,7 +1,7 @@
 """Explorers propose candidates into the log of a run, several of them in turn by their share.
 
-Each knows every trial of the log, whoever proposed it, and nothing else: a restart changes nothing. Optuna's
-samplers are asked in a study of their own. NNI's tuners are told anew each time, with one number per trial (`scalar`).
+Each knows every trial of the log, whoever proposed it, and nothing else: a restart changes nothing. Optuna's samplers
+are asked in a study of their own. NNI's tuners are told anew each time, with one number per trial (`scalarization`).
 `random` and `grid` look for themselves, without writing anything down, and propose the first candidate that fits, so a
 tight budget costs them nothing.
 """

@@ -1,4 +1,4 @@
-"""NNI's tuners as a library: no experiment, no server. The only file that imports NNI's algorithms.
+"""NNI's tuners without an experiment or a server. The only file that imports NNI's algorithms.
 
 A tuner is made anew for every proposal and told of every trial that has ended, whoever proposed it, with the reward it
 has under the weights of this proposal (of very many, those that it can use). So its state is the log alone: what it

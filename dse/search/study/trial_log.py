@@ -30,8 +30,6 @@ from dse.search.study.database import Database, Place, read_trials
 from dse.space.conditions import Value
 from dse.space.domains import Domain
 
-OUTCOMES: tuple[Outcome, ...] = ("complete", "repeated", "infeasible", "failed")
-
 
 @dataclass(frozen=True)
 class Draft:
@@ -88,16 +86,13 @@ class TrialLog:
         self.annotators: list[Annotator] = []
         self._database = Database(place, [DIRECTIONS[name] for name in objectives], objectives)
         self._originals: dict[str, int] = {}  # the first trial that ended with a candidate, by its id
-        self._entries = list(map(_entry, self._database.trials(), self._database.trial_ids()))
+        self._entries = [
+            _entry(*both) for both in zip(self._database.trials(), self._database.trial_ids(), strict=True)
+        ]
         for entry in self._entries:
             self._note(entry.record)
         numbers = {entry.trial_id: entry.record.number for entry in self._entries}
         self._study_attrs = _translated(self._database.system_attrs(), numbers.__getitem__)
-
-    @classmethod
-    def in_folder(cls, folder: Path, objectives: list[str]) -> TrialLog:
-        """The log in results/<name>/study.db."""
-        return cls(Place.in_folder(folder), objectives)
 
     # -- reading
 

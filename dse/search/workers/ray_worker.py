@@ -102,9 +102,7 @@ class RayWorker:
             threading.Event().wait(LOOK_EVERY)
             number, used = self.number, own_memory()
             if number is not None and used > limit:
-                reason = (
-                    f"out of memory: the worker used {bytes_text(used)}, limit {bytes_text(limit)} (`worker_memory`)"
-                )
+                reason = f"out of memory: the worker used {bytes_text(used)}, limit {bytes_text(limit)}"
                 with suppress(Exception):  # without it the driver takes this for any other death
                     self.queue.put.remote(TrialFailed(number, reason)).future().result(LAST_WORD)
                 os._exit(1)

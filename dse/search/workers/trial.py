@@ -1,4 +1,4 @@
-"""One candidate from its choices to its values: build, train, convert, evaluate. START READING HERE.
+"""One candidate from its choices to its values: build, train, convert, evaluate.
 
 The cost gate has been passed before; see `search/loop.py`. A candidate that cannot be finished raises TrialError.
 """

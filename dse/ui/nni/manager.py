@@ -17,14 +17,16 @@ from nni.experiment.config import ExperimentConfig
 from nni.experiment.launcher import NniManagerArgs
 from nni.tools.nnictl.config_utils import Experiments
 
+from dse.errors import RunError
+
 
 class Manager:
-    """A running experiment. Raises RuntimeError when the port is taken, or NNI does not answer in so many seconds."""
+    """A running experiment. Raises RunError when the port is taken, or NNI does not answer in so many seconds."""
 
     def __init__(self, config: ExperimentConfig, port: int, seconds: float) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("localhost", port)) == 0:
-                raise RuntimeError(f"Port {port} is not idle")
+                raise RunError(f"port {port} of 127.0.0.1 is taken")
         self.port = port
         config = config.canonical_copy()
         folder, name = Path(config.experiment_working_directory), management.generate_experiment_id()
@@ -66,7 +68,7 @@ class Manager:
         code = self.process.poll()
         self.process.kill()
         ended = f"ended with exit code {code}" if code is not None else f"did not answer within {seconds:.0f} s"
-        raise RuntimeError(f"NNI's manager {ended}")
+        raise RunError(f"NNI's manager {ended}")
 
     @property
     def alive(self) -> bool:

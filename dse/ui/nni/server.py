@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from dse.errors import RunError
 from dse.ui.nni import spool
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def prepare(folder: Path) -> None:
 
 
 def start(folder: Path, port: int, workers: int, name: str) -> Manager:
-    """NNI's manager, when its experiment takes trials. Raises RuntimeError when it does not."""
+    """NNI's manager, when its experiment takes trials. Raises RunError when it does not."""
     from nni.experiment.config import CustomAlgorithmConfig, ExperimentConfig
 
     from dse.ui.nni.manager import Manager
@@ -67,7 +68,7 @@ def start(folder: Path, port: int, workers: int, name: str) -> Manager:
                 return manager
             time.sleep(0.2)
         end_others()
-    raise RuntimeError(f"NNI's experiment did not start in {ATTEMPTS} attempts")
+    raise RunError(f"NNI's experiment did not start in {ATTEMPTS} attempts")
 
 
 def end_others() -> None:

@@ -1,4 +1,4 @@
-// The part of TensorFlow Lite Micro's interface that a bundle's firmware uses, as the library inside the PyPI package
+// The part of TensorFlow Lite Micro's interface that a bundle's firmware uses, as the library inside the package
 // `tflite-micro` exports it: so that the firmware compiles, and runs on the host with the real interpreter and kernels, where no
 // sources of TensorFlow Lite Micro are at hand. Layouts are those of dse/cost/tflm/tail.py. Ours; not a copy of its headers.
 #ifndef TFLM_API_H_
