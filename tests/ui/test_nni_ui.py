@@ -300,11 +300,12 @@ def test_a_port_that_is_taken_costs_the_web_ui_only(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with NniObserver(watcher, taken.getsockname()[1]) as observer:
+        port = taken.getsockname()[1]
+        with NniObserver(watcher, port) as observer:
             summary = search(settings(tmp_path), observer)
             wait_for(lambda: len(watcher.notes) == 2)
     assert summary.count("complete") == 3
-    assert "is not idle" in watcher.notes[0]
+    assert watcher.notes[0] == f"ui:   NNI's web UI cannot start: port {port} of 127.0.0.1 is taken"
     assert "nothing else depends on it" in watcher.notes[1]
 
 
