@@ -178,13 +178,13 @@ def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], b
     from rich.table import Table
 
     from dse.cli.tables import print_table
-    from dse.cost.metrics import BY_NAME, LIMITED
+    from dse.cost.metrics import BY_NAME, LIMITED, LIMITED_COSTS
     from dse.hardware.budget import memory_of
 
     where = f"{run} on {board.name}" if board else str(run)
     table = Table(title=escape(f"Pareto front of {where}: {', '.join(objectives)}"), title_justify="left")
     memory = memory_of(board.runtime if board else "")
-    costs = [BY_NAME[memory] if m.name == "arena_bytes" else m for m in LIMITED if not m.by_board]
+    costs = [BY_NAME[memory] if m.name == "arena_bytes" else m for m in LIMITED_COSTS]
     ranges = [m for m in LIMITED if m.by_board and (m.name in objectives or _is_shown(m.name, rows, board))]
     titles = [f"{metric.title} ({board.runtime})" if board else metric.title for metric in ranges]
     for name in ("trial", "id", "accuracy", "float", *(metric.title for metric in costs), *titles):

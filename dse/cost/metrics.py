@@ -92,6 +92,7 @@ DIRECTIONS: dict[str, Direction] = {metric.name: metric.direction for metric in 
 OBJECTIVES = tuple(metric.name for metric in METRICS if metric.is_objective)
 COSTS = tuple(metric for metric in METRICS if metric.name != ACCURACY)
 LIMITED = tuple(metric for metric in METRICS if metric.limit)  # those with an option
+LIMITED_COSTS = tuple(metric for metric in LIMITED if not metric.by_board)  # of them, those of the network alone
 RECORDED = tuple(metric.name for metric in METRICS if metric.recorded)
 
 

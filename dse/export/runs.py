@@ -17,6 +17,7 @@ from dse.hardware.boards import Board
 from dse.network.training import QatSettings
 from dse.search.record import TrialRecord
 from dse.search.run_folder import bundle_folder, data_location, load_summary, read_run, run_boards, run_task
+from dse.search.summary import Summary
 
 
 def export_run(
@@ -37,35 +38,7 @@ def export_run(
     cannot be exported, when all others are.
     """
     summary = load_summary(run)
-    if trials is None:
-        return _export(run, summary.front(), boards, data, out, test_images, qat, note)
-    chosen = []
-    for number in trials:
-        if number >= len(summary.records):
-            raise RunError(f"{run}: no trial {number}; there are {len(summary.records)}, from 0")
-        chosen.append(summary.records[number])
-    return _export(run, chosen, boards, data, out, test_images, qat, note)
-
-
-def export_front(run: Path, *, test_images: int | None = None, note: Note = lambda text: None) -> list[Exported]:
-    """Export the trials on the front that have no bundle yet; returns all bundles of the front."""
-    front = load_summary(run).front()
-    missing = [record for record in front if not _is_exported(bundle_folder(run, record.id), test_images)]
-    _export(run, missing, (), None, None, test_images, None, note)
-    folders = [bundle_folder(run, record.id) for record in front]
-    return [Exported(folder, read_report(folder)) for folder in folders]
-
-
-def _export(
-    run: Path,
-    records: list[TrialRecord],
-    boards: Sequence[Board],
-    data: str | None,
-    out: Path | None,
-    test_images: int | None,
-    qat: QatSettings | None,
-    note: Note,
-) -> list[Exported]:
+    records = summary.front() if trials is None else [_trial(run, summary, number) for number in trials]
     if not records:
         return []
     loaded = _data_of(run, data)
@@ -85,6 +58,21 @@ def _export(
     if problems:
         raise ExportError("; ".join(problems) + f"; {len(exported)} other bundle(s) were written")
     return exported
+
+
+def _trial(run: Path, summary: Summary, number: int) -> TrialRecord:
+    if number >= len(summary.records):
+        raise RunError(f"{run}: no trial {number}; there are {len(summary.records)}, from 0")
+    return summary.records[number]
+
+
+def export_front(run: Path, *, test_images: int | None = None, note: Note = lambda text: None) -> list[Exported]:
+    """Export the trials on the front that have no bundle yet; returns all bundles of the front."""
+    front = load_summary(run).front()
+    missing = [record.number for record in front if not _is_exported(bundle_folder(run, record.id), test_images)]
+    export_run(run, trials=missing, test_images=test_images, note=note)
+    folders = [bundle_folder(run, record.id) for record in front]
+    return [Exported(folder, read_report(folder)) for folder in folders]
 
 
 def _data_of(run: Path, location: str | None) -> Data:

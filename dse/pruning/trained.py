@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dse._util.files import write_atomic
 from dse._util.quiet import quiet_tensorflow
-from dse.cost.metrics import LIMITED
+from dse.cost.metrics import LIMITED_COSTS
 from dse.cost.report import CostReport, estimate
 from dse.errors import DseError, RunError
 from dse.network.candidate import Candidate, load_candidate
@@ -23,7 +23,7 @@ from dse.training.sources import CANDIDATE, WEIGHTS, read_source, source_name, w
 SMALLER = "pruned"  # folder of the smaller candidate, with its weights before fine-tuning, in the folder of the run
 NOTE = "pruning.json"
 SAY_EVERY = 5.0  # seconds
-COSTS = tuple(metric.name for metric in LIMITED if not metric.by_board)
+COSTS = tuple(metric.name for metric in LIMITED_COSTS)
 
 Note = Callable[[str], None]
 

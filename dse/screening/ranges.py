@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dse.cost.metrics import LIMITED
+from dse.cost.metrics import LIMITED_COSTS
 from dse.errors import DseError
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budget
@@ -17,7 +17,7 @@ from dse.screening.screening import Screening
 from dse.space.space import Space
 
 CANDIDATES = 500
-COSTS = tuple(metric.name for metric in LIMITED if not metric.by_board)
+COSTS = tuple(metric.name for metric in LIMITED_COSTS)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from dse._util.files import locked, write_atomic
 from dse.data.datasets import Data, load_data
 from dse.errors import NothingFitsError, RunError
+from dse.network.candidate import Candidate
 from dse.screening.feasibility import Nearest, find_nearest
 from dse.search.description import describe
 from dse.search.duplicates import Duplicates
@@ -162,7 +163,9 @@ class _Loop:
             if not pool.free():
                 return True
             if self.waiting:
-                self._admit(pool, self.waiting.popleft())
+                record = self.waiting.popleft()
+                assert record.candidate is not None  # the log closes those that never had one
+                self._admit(pool, record, record.candidate)
             elif self.unproductive >= UNPRODUCTIVE:
                 self._say_once(
                     f"the last {UNPRODUCTIVE} proposals were all known or too large: the space seems exhausted"
@@ -187,13 +190,12 @@ class _Loop:
             self._ended(proposal.number)
             self.unproductive += 1
         else:
-            self._admit(pool, self.log.records()[proposal.number])
+            self._admit(pool, self.log.entries[proposal.number].record, proposal.candidate)
         return True
 
-    def _admit(self, pool: Pool, record: TrialRecord) -> None:
+    def _admit(self, pool: Pool, record: TrialRecord, candidate: Candidate) -> None:
         """Train the candidate of a trial, unless it is too large, or known, or in training already."""
-        assert record.candidate is not None
-        judgement = self.gate.judge(record.candidate)
+        judgement = self.gate.judge(candidate)
         self.unproductive += 1
         if judgement.reasons:
             reason = "; ".join(judgement.reasons)
@@ -209,7 +211,7 @@ class _Loop:
             self.duplicates.begins(record)
             self.running[record.number] = _Running(record, judgement)
             self.observer.proposed(record, judgement.cost)
-            pool.submit(Job(record.number, record.candidate.to_json(), self._checkpoint(record.number)))
+            pool.submit(Job(record.number, candidate.to_json(), self._checkpoint(record.number)))
 
     # -- recording
 

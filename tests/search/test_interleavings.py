@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from optuna.storages import RDBStorage
 
+from dse.cost.report import estimate
 from dse.data.datasets import Data
 from dse.data.images import Images
 from dse.hardware.budget import Budgets
@@ -186,8 +187,6 @@ def check(folder: Path, before: list[TrialRecord], submitted: list[Any], watcher
 
 def parameters(record: TrialRecord) -> int:
     assert isinstance(record.candidate, Candidate)
-    from dse.cost.report import estimate
-
     return estimate(record.candidate.network).params
 
 

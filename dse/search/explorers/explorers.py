@@ -23,7 +23,7 @@ from dse.search.explorers.scalarization import draw_weights, rewards
 from dse.search.record import TrialRecord
 from dse.search.study.distributions import recorded
 from dse.search.study.trial_log import Draft, Proposal, TrialLog
-from dse.space.conditions import Assignment, Recorded, Value
+from dse.space.conditions import Assignment, Recorded, Value, walk
 from dse.space.domains import FloatRange
 from dse.space.space import Defaults, Space
 
@@ -100,7 +100,7 @@ class NniExplorer(Explorer):
             weights = draw_weights(np.random.default_rng(seed), len(self.log.objectives))
             past = zip((record.params for record in ended), rewards(ended, self.log.objectives, weights), strict=True)
             found = suggest(self.name.partition(":")[2], self.space.domains, list(past), seed)
-            yield asked_for(self.space, self.defaults, found)
+            yield asked_for(self.space, found)
 
 
 class NniGridExplorer(Explorer):
@@ -117,7 +117,7 @@ class NniGridExplorer(Explorer):
     def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         known = {_key(record.params) for record in records}
         for values in self.points:  # what it has passed over stays known: it need not begin anew for every proposal
-            assignment = asked_for(self.space, self.defaults, values)
+            assignment = asked_for(self.space, values)
             if _key(assignment) not in known:
                 yield assignment
                 return
@@ -196,9 +196,9 @@ def make_explorer(
     return kind(name, log, space, defaults, seed, fits, screen, population=population)
 
 
-def asked_for(space: Space, defaults: Defaults, values: Assignment) -> dict[str, Value]:
+def asked_for(space: Space, values: Assignment) -> dict[str, Value]:
     """Of values for everything that a space leaves open, those that the candidate of them is made of."""
-    return space.choose(Recorded(values), defaults).assignment
+    return walk(space.template.nodes, Recorded(values)).chosen
 
 
 def _key(assignment: Assignment) -> frozenset[tuple[str, Value]]:
