@@ -33,6 +33,9 @@ def quiet_native() -> Iterator[None]:
 def quiet_tensorflow(threads: int | None = None) -> None:
     """Imports Keras and TensorFlow silently, and sets how many threads they use; to be called before their use."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Its kernels train these networks two to three times as fast on any processor with AVX2; by itself TensorFlow takes
+    # them only where there is AVX-512.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with quiet_native():
         import absl.logging
         import keras

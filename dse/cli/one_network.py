@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dse.training.names import ASKED, Asked
+
 if TYPE_CHECKING:
     from dse.space.space import Space
 
+ARITHMETIC = (
+    "How trainings are computed: as Keras has it (plain), by faster layers (fused), those with bfloat16 (bf16)."
+)
 # By the name of the parameter of `train_only`.
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "task": ("--task", {"default": "cifar10", "show_default": True, "help": "Task, as for dse search."}),
@@ -19,6 +24,10 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "threads": (
         "--threads",
         {"type": click.IntRange(1, 1024), "help": "Threads. [default: the cores of this machine]"},
+    ),
+    "arithmetic": (
+        "--arithmetic",
+        {"type": click.Choice(ASKED), "default": "auto", "show_default": True, "help": ARITHMETIC},
     ),
     "seed": (
         "--seed",
@@ -74,6 +83,7 @@ def train_only(
     data: str | None,
     boards: tuple[str, ...],
     threads: int | None,
+    arithmetic: Asked,
     seed: int,
     out: Path | None,
     exporting: bool,
@@ -97,6 +107,7 @@ def train_only(
         boards=load_boards(boards),
         data=data_of(task, the_task, data),
         threads=threads,
+        arithmetic=arithmetic,
         seed=seed,
         classes=classes,
     )

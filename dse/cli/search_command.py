@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from dse.cli.limits import limit_options, parse_limits
+from dse.cli.one_network import ARITHMETIC
 from dse.errors import DseError
+from dse.training.names import ASKED, Asked
 
 if TYPE_CHECKING:
     from dse.search.observer import SearchObserver
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1, max=1024),
     help="Threads of each worker. [default: this machine's cores shared out; 1 on a cluster]",
 )
+@click.option("--arithmetic", type=click.Choice(ASKED), default="auto", show_default=True, help=ARITHMETIC)
 @click.option("--trial-timeout", help="End a trial that takes longer, as failed: 20m.")
 @click.option("--worker-memory", help="End a worker that takes more memory, its trial as failed: 3GiB.")
 @click.option(
@@ -110,6 +113,7 @@ def command(
     workers: int,
     ray_address: str | None,
     threads: int | None,
+    arithmetic: Asked,
     trial_timeout: str | None,
     worker_memory: str | None,
     seed: int,
@@ -164,6 +168,7 @@ def command(
         workers=workers,
         ray_address=ray_address,
         threads=threads,
+        arithmetic=arithmetic,
         trial_timeout=parse_duration(trial_timeout) if trial_timeout else None,
         worker_memory=parse_bytes(worker_memory) if worker_memory else None,
         seed=seed,

@@ -26,14 +26,20 @@ class Training(BaseModel):
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 3e-3
-    schedule: Literal["constant", "cosine", "step"] = "cosine"  # step: a tenth from the middle, a hundredth from 3/4 on
+    # cosine and linear: down to zero; step: a tenth from the middle, a hundredth from 3/4 on
+    schedule: Literal["constant", "cosine", "linear", "step"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, le=0.9)] = 0.0  # share of the steps in which the rate rises to its highest
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0  # of kernels, by each step's rate, apart from the gradient
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # the weights are a running mean, of which each step keeps so much
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 64
     l2: Annotated[float, Field(ge=0, le=1)] = 1e-5  # added to the loss, on convolution and dense kernels
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     # Batch norm's first scale at the end of a residual branch. Below 1 a deep network begins nearly as its shortcuts,
     # and its first gradients stay small (Goyal et al. 2017, section 5.1, who take 0).
     residual_gamma: Annotated[float, Field(gt=0, le=1)] = 1.0
-    augment: Literal["none", "flip", "flip_crop"] = "flip_crop"
+    augment: Literal["none", "flip", "flip_crop", "flip_cutout", "flip_crop_cutout", "alternate", "alternate_crop"] = (
+        "flip_crop"
+    )
     # balanced: an image counts the more the rarer its class is, so that all classes together count the same
     class_weight: Literal["none", "balanced"] = "none"
 
@@ -74,4 +80,4 @@ NEEDS = {
     **dict.fromkeys(("head_epochs", "head_patience", "fine_tuning_rate", "sparsity"), "pretrained"),
     **dict.fromkeys(("teacher_weight", "temperature"), "teacher"),
 }
-LATER = ("residual_gamma", "class_weight", *NEEDS, "pretrained", "teacher")
+LATER = ("warmup", "weight_decay", "ema", "residual_gamma", "class_weight", *NEEDS, "pretrained", "teacher")

@@ -95,7 +95,7 @@ def _smaller(source: Path, candidate: Candidate, target: str, limit: int, folder
     importance = channel_importance(candidate.network, trained)
     pruned = prune(candidate, importance, target, limit, _progress(target, limit, note))
     model = cut(candidate.network, trained, pruned.candidate.network, importance)
-    write_trained(folder, pruned.candidate, weights_bytes(pruned.candidate, model))
+    write_trained(folder, pruned.candidate, weights_bytes(model))
     before = estimate(candidate.network)
     costs = {name: [getattr(before, name), getattr(pruned.cost, name)] for name in COSTS}
     write_atomic(written, json.dumps(asked | costs | {"lost": pruned.lost}, indent=2) + "\n")

@@ -36,7 +36,7 @@ from dse.network.layers import (
     Network,
 )
 from dse.network.training import QatSettings
-from dse.quantization.convert import run_converter
+from dse.quantization.convert import converter_of, run_converter
 from dse.quantization.fake_quant import (
     Factor,
     FixedRange,
@@ -288,7 +288,7 @@ def as_converted_qat(candidate: Candidate, tuned: keras.Model) -> bytes:
     """The same file as the converter writes it. Raises ExportError."""
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(for_conversion_qat(candidate, tuned))
+    converter = converter_of(for_conversion_qat(candidate, tuned))
     # Ranges are in the model. Asked for int8 operators only, the converter would want images to find them itself.
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8

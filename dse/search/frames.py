@@ -23,6 +23,7 @@ def trials_frame(records: list[TrialRecord]) -> pandas.DataFrame:
                 "id": record.id,
                 "reason": record.reason,
                 "seconds": record.seconds,
+                **({"arithmetic": record.arithmetic} if record.arithmetic else {}),
                 **record.values,
                 **record.params,
             }

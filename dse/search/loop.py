@@ -145,7 +145,9 @@ class _Loop:
     def _workers(self) -> Pool:
         asked = self.settings
         limits = (asked.trial_timeout, asked.worker_memory)
-        settings = WorkerSettings(self.data, asked.task.accuracy, asked.seed, asked.threads, *limits, self.sources)
+        settings = WorkerSettings(
+            self.data, asked.task.accuracy, asked.seed, asked.threads, *limits, self.sources, asked.arithmetic
+        )
         if asked.workers == 0:
             return InlinePool(settings, self._handle)
         return RayPool(settings, asked.workers, asked.ray_address)
@@ -246,6 +248,7 @@ class _Loop:
             judgement.violations,
             seconds=round(result.seconds, 2),
             history={name: [round(v, 4) for v in values] for name, values in result.history.items()},
+            arithmetic=result.arithmetic,
         )
 
     def _values(self, judgement: Judgement) -> dict[str, float]:

@@ -31,6 +31,7 @@ class TrialRecord:
     params: dict[str, Any] = field(default_factory=dict)
     violations: dict[str, float] = field(default_factory=dict)  # by how much each limit is broken; negative for room
     history: dict[str, list[float]] = field(default_factory=dict)  # by epoch, since the last resume
+    arithmetic: str = ""  # of its training (`dse/training/arithmetic.py`); empty when none was trained, or long ago
 
     @cached_property
     def id(self) -> str:
@@ -53,3 +54,4 @@ class TrialResult:
     history: dict[str, list[float]]  # loss, accuracy, val_loss, val_accuracy of the epochs since the last resume
     seconds: float
     weights: bytes
+    arithmetic: str

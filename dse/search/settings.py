@@ -15,6 +15,7 @@ from dse.hardware.budget import Budgets
 from dse.search.explorers.names import DEFAULT
 from dse.space.space import Defaults, Space
 from dse.tasks import Task
+from dse.training.names import Asked
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Settings:
     threads: int | None = None  # of each worker
     trial_timeout: float | None = None  # seconds, after which a trial is ended as failed
     worker_memory: int | None = None  # bytes, at which a worker is ended and its trial has failed
+    arithmetic: Asked = "auto"  # of trainings
     seed: int = 0
     data: str | None = None
     screen: int = 1  # drafts per proposal, of which the one with the best cheap score is proposed

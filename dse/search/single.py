@@ -19,6 +19,7 @@ from dse.search.study.database import OWN
 from dse.space.single import space_of, with_training
 from dse.space.space import Space
 from dse.tasks import Task
+from dse.training.names import Asked
 from dse.training.sources import CANDIDATE
 
 
@@ -56,6 +57,7 @@ def single_settings(
     boards: Sequence[Board] = (),
     data: str | None = None,
     threads: int | None = None,
+    arithmetic: Asked = "auto",
     seed: int = 0,
     classes: int | None = None,
 ) -> Settings:
@@ -73,6 +75,7 @@ def single_settings(
         trials=1,
         workers=0,
         threads=threads,
+        arithmetic=arithmetic,
         seed=seed,
         data=data,
         classes=classes,

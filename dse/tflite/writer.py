@@ -19,6 +19,8 @@ from dse.tflite.reader import IDENTIFIER, OFFLINE_PLAN, read_tflite
 
 BUFFER_ALIGNMENT = 16  # what schema.fbs asks for; the generated writer leaves it out, and a kernel reads words there
 
+INPUT_NAME, OUTPUT_NAME = "serving_default_input:0", "StatefulPartitionedCall_1:0"  # as a saved model has them
+
 
 class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
     """A buffer that is written with its alignment."""
@@ -35,6 +37,28 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
         schema.BufferStart(builder)
         schema.BufferAddData(builder, vector)
         return int(schema.BufferEnd(builder))
+
+
+def with_signature(content: bytes) -> bytes:
+    """The file with the signature and the names of input and output that a saved model gives it: `input` and
+    `output_0` of `serving_default`. It is for a file of one input and one output."""
+    model = schema.ModelT.InitFromPackedBuf(content)
+    subgraph = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    ((read,), (written,)) = subgraph.inputs, subgraph.outputs
+    signature.inputs, signature.outputs = [_entry("input", read)], [_entry("output_0", written)]
+    subgraph.tensors[read].name, subgraph.tensors[written].name = INPUT_NAME, OUTPUT_NAME
+    model.signatureDefs = [signature]
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _entry(name: str, tensor: int) -> Any:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, tensor
+    return entry
 
 
 def for_device(content: bytes) -> bytes:

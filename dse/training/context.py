@@ -10,6 +10,7 @@ from typing import Self
 
 from dse._util.units import duration_text
 from dse.errors import TrialError
+from dse.training.names import Asked
 from dse.training.sources import WeightSource
 
 EpochReport = Callable[[int, int, dict[str, float]], object]  # the epoch that has ended, of how many, its metrics
@@ -42,6 +43,7 @@ class TrainingContext:
     on_epoch: EpochReport | None = None
     on_note: Callable[[str], object] | None = None  # what a person should know of this training
     deadline: Deadline | None = None
+    arithmetic: Asked = "auto"  # how it is computed
     epochs_before: int = 0  # of earlier phases
     epochs_after: int = 0  # of later phases
 

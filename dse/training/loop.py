@@ -14,10 +14,11 @@ import numpy as np
 from dse.data.images import Images, to_float
 from dse.errors import TornCheckpointError, TrialError
 from dse.network.training import Training
+from dse.training.arithmetic import arithmetic
+from dse.training.augmentation import augment, cut_out, flip, mirrored_in_turn, move
 from dse.training.context import TrainingContext
 from dse.training.distillation import Teacher, accuracy, distilled
-
-CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion at other sizes
+from dse.training.optimizers import make_optimizer
 
 
 class Batches(keras.utils.PyDataset):
@@ -42,7 +43,14 @@ class Batches(keras.utils.PyDataset):
         size = self.training.batch_size
         chosen = self.order[index * size : (index + 1) * size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        images = augment(self.data.images[chosen], self.training.augment, rng)
+        images = self.data.images[chosen]
+        how = self.training.augment
+        if how.startswith("alternate"):
+            images = flip(images, mirrored_in_turn(chosen, self.seed, self.epoch))
+            images = move(images, rng) if "crop" in how else images
+        else:
+            images = augment(images, how.removesuffix("_cutout"), rng)
+        images = cut_out(images, rng) if how.endswith("cutout") else images
         labels = self.data.labels[chosen]
         targets = self.teacher.targets(images, labels) if self.teacher else labels
         batch = to_float(images), targets
@@ -53,42 +61,6 @@ def class_weights(labels: np.ndarray) -> np.ndarray:
     """A weight for every class, (classes,) float32: all classes together weigh the same, images 1 in the mean."""
     counts = np.bincount(labels)
     return np.asarray(len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), np.float32)
-
-
-def augment(images: np.ndarray, how: str, rng: np.random.Generator) -> np.ndarray:
-    """Images mirrored with probability 1/2 (`flip`) and moved by up to an eighth (`flip_crop`)."""
-    if how == "none":
-        return images
-    count, height, width, _ = images.shape
-    mirrored = np.asarray(rng.random(count) < 0.5)[:, None, None, None]
-    flipped = np.where(mirrored, images[:, :, ::-1], images)
-    if how == "flip":
-        return flipped
-    pad = max(1, CROP_PADDING * height // 32)
-    padded = np.pad(flipped, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    rows = rng.integers(0, 2 * pad + 1, count)[:, None] + np.arange(height)
-    columns = rng.integers(0, 2 * pad + 1, count)[:, None] + np.arange(width)
-    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def make_optimizer(training: Training, steps: int) -> Any:
-    """The optimizer of these settings for a training of `steps` steps."""
-    rate: Any = training.learning_rate
-    match training.schedule:
-        case "cosine":
-            rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-        case "step":
-            ends = [max(1, steps // 2), max(2, steps * 3 // 4)]
-            rate = keras.optimizers.schedules.PiecewiseConstantDecay(ends, [rate, rate / 10, rate / 100])
-    match training.optimizer:
-        case "adam":
-            return keras.optimizers.Adam(rate)
-        case "adamw":
-            return keras.optimizers.AdamW(rate)
-        case "nadam":
-            return keras.optimizers.Nadam(rate)
-        case "sgd":
-            return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True)
 
 
 class _Watch(keras.callbacks.Callback):
@@ -137,13 +109,18 @@ def train(
     batches = Batches(data, training, context.seed, teacher)
     loss = _loss(training, model.output_shape[-1])
     model.compile(
-        optimizer=make_optimizer(training, training.epochs * len(batches)),
+        optimizer=make_optimizer(
+            training, training.epochs * len(batches), fast=arithmetic(context.arithmetic) != "plain"
+        ),
         loss=distilled(loss, training) if teacher else loss,
         metrics=[accuracy if teacher else "accuracy"],
         jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
     )
+    _make_variables(model, batches)
     watch = _Watch(batches, context)
     callbacks: list[Any] = [watch]
+    if training.ema:
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
     if checkpoint := context.checkpoint:
         checkpoint.mkdir(parents=True, exist_ok=True)
         # Kept until the trial is recorded: a kill after the last epoch must not cost all of them.
@@ -168,6 +145,17 @@ def train(
             f" (learning rate {training.learning_rate:g})"
         )
     return {name: [float(v) for v in values] for name, values in history.history.items()}
+
+
+def _make_variables(model: keras.Model, batches: Batches) -> None:
+    """Makes the variables of optimizer and metrics. Made within the first step, they cost more than all the rest of its
+    tracing, and a second tracing of it."""
+    model.optimizer.build(model.trainable_variables)
+    target = keras.ops.convert_to_tensor(batches[0][1][:1])
+    logits = keras.ops.zeros((1, model.output_shape[-1]))
+    model.compute_metrics(None, target, logits)
+    model.compute_loss(None, target, logits)
+    model.reset_metrics()
 
 
 class _Checkpoint(keras.callbacks.BackupAndRestore):

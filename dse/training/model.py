@@ -69,14 +69,21 @@ class SplitConv2D(keras.layers.Conv2D):
 
 
 def build_model(
-    network: Network, *, seed: int = 0, l2: float = 0.0, residual_gamma: float = 1.0, for_conversion: bool = False
+    network: Network,
+    *,
+    seed: int = 0,
+    l2: float = 0.0,
+    residual_gamma: float = 1.0,
+    for_conversion: bool = False,
+    builder: type[Builder] | None = None,
 ) -> keras.Model:
     """A model with fresh weights: images in [0, 1] to logits. Same seed, same weights.
 
     `residual_gamma` is the scale of a batch norm that ends a residual branch; every other has 1.
     `for_conversion` fixes the batch to 1 and keeps a grouped convolution one operator; the weights are the same.
+    `builder` makes the layers, those of the fast arithmetic for one.
     """
-    return Builder(network, seed, l2, residual_gamma, for_conversion).model()
+    return (builder or Builder)(network, seed, l2, residual_gamma, for_conversion).model()
 
 
 class Builder:
@@ -84,6 +91,7 @@ class Builder:
 
     convolution, split_convolution = keras.layers.Conv2D, SplitConv2D
     depthwise_convolution, fully_connected = keras.layers.DepthwiseConv2D, keras.layers.Dense
+    normalization, functions = keras.layers.BatchNormalization, FUNCTIONS
 
     def __init__(
         self, network: Network, seed: int, l2: float = 0.0, residual_gamma: float = 1.0, for_conversion: bool = False
@@ -138,12 +146,10 @@ class Builder:
 
     def batch_norm(self, layer: BatchNorm, x: Any) -> Any:
         gamma = keras.initializers.Constant(self.gammas.get(layer.name, 1.0))
-        return keras.layers.BatchNormalization(
-            momentum=BN_MOMENTUM, epsilon=BN_EPSILON, gamma_initializer=gamma, name=layer.name
-        )(x)
+        return self.normalization(momentum=BN_MOMENTUM, epsilon=BN_EPSILON, gamma_initializer=gamma, name=layer.name)(x)
 
     def activate(self, layer: Activate, x: Any) -> Any:
-        return keras.layers.Activation(FUNCTIONS[layer.function], name=layer.name)(x)
+        return keras.layers.Activation(self.functions[layer.function], name=layer.name)(x)
 
     def add(self, layer: Add, x: Any, y: Any) -> Any:
         return keras.layers.Add(name=layer.name)([x, y])

@@ -17,6 +17,7 @@ from dse._util.files import write_atomic
 from dse.data.images import Images
 from dse.network.candidate import Candidate
 from dse.network.training import Training
+from dse.training.arithmetic import arithmetic, builder_of
 from dse.training.context import TrainingContext
 from dse.training.distillation import Teacher
 from dse.training.loop import train
@@ -35,7 +36,13 @@ def train_candidate(
 ) -> tuple[keras.Model, dict[str, list[float]]]:
     """A trained model, and loss and accuracy of the epochs that ran. Raises as `train`."""
     settings = candidate.training
-    model = build_model(candidate.network, seed=context.seed, l2=settings.l2, residual_gamma=settings.residual_gamma)
+    model = build_model(
+        candidate.network,
+        seed=context.seed,
+        l2=settings.l2,
+        residual_gamma=settings.residual_gamma,
+        builder=builder_of(arithmetic(context.arithmetic)),
+    )
     teacher = Teacher(context.sources[settings.teacher], candidate.classes) if settings.teacher else None
     taken = start_from(model, context.sources[settings.pretrained]) if settings.pretrained else None
     if taken:

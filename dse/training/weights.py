@@ -26,10 +26,9 @@ def load_weights(candidate: Candidate, weights: Path) -> keras.Model:
     return model
 
 
-def weights_bytes(candidate: Candidate, model: keras.Model) -> bytes:
+def weights_bytes(model: keras.Model) -> bytes:
     """The weights as the bytes of a .weights.h5 file, without the optimizer's state, which would triple it."""
-    bare = build_model(candidate.network)
-    bare.set_weights(model.get_weights())
+    bare = keras.Model(model.inputs, model.outputs)  # the same layers, without what a training added
     with tempfile.TemporaryDirectory(prefix="dse-weights-") as folder:
         path = Path(folder) / "model.weights.h5"
         bare.save_weights(path)

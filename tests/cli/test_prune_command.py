@@ -47,7 +47,7 @@ def trained(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / CANDIDATE).write_text(BNECK.to_json())
     model = with_plausible_weights(build_model(BNECK.network, seed=1))
-    (folder / WEIGHTS).write_bytes(weights_bytes(BNECK, model))
+    (folder / WEIGHTS).write_bytes(weights_bytes(model))
     return folder
 
 
@@ -100,7 +100,7 @@ def test_the_smallest_weights_are_zero_and_stay_so(sample_data: Data) -> None:
     assert np.array_equal(left == 0, kernel <= np.median(kernel))
     depthwise = next(layer for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D))
     assert np.all(depthwise.get_weights()[0] != 0)
-    source = WeightSource("w", weights_bytes(BNECK, model), BNECK.to_json())
+    source = WeightSource("w", weights_bytes(model), BNECK.to_json())
     settings = Training(epochs=1, batch_size=50, pretrained="w", sparsity=0.5)
     tuned, _ = train_candidate(
         dataclasses.replace(BNECK, training=settings),

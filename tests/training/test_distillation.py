@@ -85,7 +85,7 @@ def test_a_student_learns_from_its_teacher_alone(sample_data: Data) -> None:
     keras.utils.set_random_seed(0)
     teacher_model = build_model(candidate.network, seed=1)
     train(teacher_model, data, settings, TrainingContext(0))
-    source = WeightSource("t", weights_bytes(candidate, teacher_model), candidate.to_json())
+    source = WeightSource("t", weights_bytes(teacher_model), candidate.to_json())
     nonsense = Images(data.images, np.zeros(len(data), np.int64))
     taught = settings.model_copy(update={"teacher": "t", "teacher_weight": 1.0, "class_weight": "balanced"})
     student = build_model(candidate.network, seed=2)
@@ -101,7 +101,7 @@ def test_a_student_learns_from_its_teacher_alone(sample_data: Data) -> None:
 def test_a_trial_takes_its_teacher_from_the_run(sample_data: Data, tmp_path: Path) -> None:
     candidate = only_candidate(family_space("conv"))
     settings = Training(epochs=1, teacher="t", batch_size=100, label_smoothing=0.1)
-    source = WeightSource("t", weights_bytes(candidate, build_model(candidate.network)), candidate.to_json())
+    source = WeightSource("t", weights_bytes(build_model(candidate.network)), candidate.to_json())
     data = dataclasses.replace(sample_data, train=sample_data.train.first(200))
     taught = dataclasses.replace(candidate, training=settings)
     result = run_trial(

@@ -13,9 +13,11 @@ from dse.errors import TrialError
 from dse.network.candidate import Candidate
 from dse.network.training import Training
 from dse.search.workers.trial import run_trial
+from dse.training.augmentation import augment
 from dse.training.context import TrainingContext
-from dse.training.loop import Batches, augment, class_weights, make_optimizer, train
+from dse.training.loop import Batches, class_weights, train
 from dse.training.model import build_model
+from dse.training.optimizers import make_optimizer
 from tests.helpers.networks import family_space, only_candidate
 
 pytestmark = pytest.mark.keras
@@ -211,3 +213,15 @@ def test_a_branch_may_begin_small() -> None:
     assert "b2_sqnxt_shortcut_bn" in gammas
     assert Training(residual_gamma=0.1).to_dict()["residual_gamma"] == 0.1
     assert "residual_gamma" not in Training().to_dict()  # ids of before
+
+
+def test_images_are_those_that_a_gather_of_pixels_gives() -> None:
+    """As it was written down first, and is easiest to read; what runs copies rows."""
+    images = np.random.default_rng(3).integers(0, 256, (40, 12, 10, 3)).astype(np.uint8)
+    rng = np.random.default_rng(5)
+    mirrored = (rng.random(40) < 0.5)[:, None, None, None]
+    padded = np.pad(np.where(mirrored, images[:, :, ::-1], images), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    rows = rng.integers(0, 3, 40)[:, None] + np.arange(12)
+    columns = rng.integers(0, 3, 40)[:, None] + np.arange(10)
+    expected = padded[np.arange(40)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    assert np.array_equal(augment(images, "flip_crop", np.random.default_rng(5)), expected)

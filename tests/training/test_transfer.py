@@ -38,7 +38,7 @@ def saved(folder: Path, candidate: Candidate, model: keras.Model) -> Path:
     """A trained candidate as a run keeps it."""
     folder.mkdir(parents=True)
     (folder / CANDIDATE).write_text(candidate.to_json())
-    (folder / WEIGHTS).write_bytes(weights_bytes(candidate, model))
+    (folder / WEIGHTS).write_bytes(weights_bytes(model))
     return folder
 
 
@@ -143,7 +143,7 @@ def transferred(settings: Training) -> tuple[Candidate, keras.Model, dict[str, W
     old = only_candidate(SMALL)
     source = with_plausible_weights(build_model(old.network, seed=3))
     new = SMALL.sample(np.random.default_rng(0), Defaults(classes=2, training=settings))[1]
-    return new, source, {"big": WeightSource("big", weights_bytes(old, source), old.to_json())}
+    return new, source, {"big": WeightSource("big", weights_bytes(source), old.to_json())}
 
 
 def two_classes(data: Data, count: int) -> tuple[Images, Images]:
@@ -248,7 +248,7 @@ def test_a_network_that_is_all_there_goes_on_as_a_whole(sample_data: Data) -> No
     source = with_plausible_weights(build_model(old.network, seed=3))
     settings = Training(pretrained="big", epochs=1, batch_size=50)
     candidate = dataclasses.replace(old, training=settings)
-    sources = {"big": WeightSource("big", weights_bytes(old, source), old.to_json())}
+    sources = {"big": WeightSource("big", weights_bytes(source), old.to_json())}
     model, history = train_candidate(
         candidate, sample_data.train.first(100), sample_data.validation, TrainingContext(0, sources=sources)
     )
@@ -261,7 +261,7 @@ def test_a_trial_without_fitting_weights_has_failed(sample_data: Data) -> None:
     text = "space: x\nstem: {block: conv, channels: 24, kernel: 5}\nstages: [{block: conv, channels: 24}]\n"
     candidate = only_candidate(parse_space(text + "training: {pretrained: big, epochs: 1}\n", "x.yaml"))
     other = only_candidate(SMALL)
-    sources = {"big": WeightSource("big", weights_bytes(other, build_model(other.network)), other.to_json())}
+    sources = {"big": WeightSource("big", weights_bytes(build_model(other.network)), other.to_json())}
     data = dataclasses.replace(sample_data, train=sample_data.train.first(50))
     with pytest.raises(TrialError, match="big: none of its weights fit: its first layer is b0_conv_conv"):
         run_trial(candidate, data, TrainingContext(0, sources=sources), accuracy="float")

@@ -245,6 +245,7 @@ def _ended(record: TrialRecord, ending: Mapping[str, Any]) -> TrialRecord:
         reason=ending.get("reason", ""),
         seconds=float(ending.get("seconds", 0.0)),
         history={name: list(values) for name, values in ending.get("history", {}).items()},
+        arithmetic=ending.get("arithmetic", ""),
     )
 
 

@@ -33,6 +33,7 @@ def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object])
             on_epoch=lambda *epoch: tell(EpochEnded(job.number, *epoch)),
             on_note=lambda text: tell(TrialNote(job.number, text)),
             deadline=None if limit is None else Deadline(limit, candidate.training.all_epochs, began),
+            arithmetic=settings.arithmetic,
         )
         result = run_trial(candidate, settings.data, context, accuracy=settings.accuracy)
         return TrialDone(job.number, result, time.monotonic() - began)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from dse.errors import RunError
 from dse.network.candidate import Candidate
 from dse.search.workers.events import Event
+from dse.training.names import Asked
 from dse.training.sources import WeightSource
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class WorkerSettings:
     trial_timeout: float | None = None  # seconds from when a worker takes a trial up
     worker_memory: int | None = None  # bytes
     sources: dict[str, WeightSource] = field(default_factory=dict)  # trained networks that trainings begin with
+    arithmetic: Asked = "auto"
 
     def __post_init__(self) -> None:
         if self.trial_timeout is not None and self.trial_timeout <= 0:

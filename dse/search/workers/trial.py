@@ -19,6 +19,7 @@ from dse.quantization.convert import calibration_set, for_conversion, to_int8
 from dse.search.record import TrialResult
 from dse.tflite.deployable import check_deployable
 from dse.tflite.interpreters import run_litert
+from dse.training.arithmetic import arithmetic
 from dse.training.context import TrainingContext
 from dse.training.recipe import train_candidate
 from dse.training.weights import weights_bytes
@@ -40,7 +41,13 @@ def run_trial(candidate: Candidate, data: Data, context: TrainingContext, *, acc
         except TornCheckpointError:
             shutil.rmtree(context.checkpoint or "")
             model, history = train_candidate(candidate, training, validation, context)
-        accuracy_float = float(np.mean(predict(model, validation) == validation.labels))
+        # The last epoch ended with it: a second evaluation is for a training that was over before it was killed.
+        counted = history.get("val_accuracy")
+        accuracy_float = (
+            round(counted[-1] * len(validation)) / len(validation)
+            if counted
+            else float(np.mean(predict(model, validation) == validation.labels))
+        )
         accuracy_int8 = None
         if accuracy == "int8":
             content = to_int8(for_conversion(candidate, model), calibration_set(training))
@@ -48,7 +55,12 @@ def run_trial(candidate: Candidate, data: Data, context: TrainingContext, *, acc
             logits = run_litert(content, validation.images)
             accuracy_int8 = float(np.mean(logits.argmax(1) == validation.labels))
         return TrialResult(
-            accuracy_float, accuracy_int8, history, time.monotonic() - started, weights_bytes(candidate, model)
+            accuracy_float,
+            accuracy_int8,
+            history,
+            time.monotonic() - started,
+            weights_bytes(model),
+            arithmetic(context.arithmetic),
         )
     except ExportError as error:
         raise TrialError(str(error)) from None

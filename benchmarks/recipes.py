@@ -1,0 +1,131 @@
+"""What training recipes give: `python -m benchmarks.recipes TABLE --epochs 8 --seeds 0 1 2`.
+
+Every recipe trains the same networks on the same 45,000 images of CIFAR-10 (`dse data get cifar10`) and is judged by
+the 5,000 validation images, in float and as the exported int8 file. A row of TABLE is one training; what stands there is
+not trained again, so a table may grow over days.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dse._util.quiet import quiet_tensorflow
+from dse.data.datasets import Data, load_data
+from dse.network.candidate import Candidate, load_candidate
+from dse.network.training import Training
+from dse.space.space import load_space
+from dse.tasks import load_task
+from tests.helpers.paths import RUN
+
+# Of the search in `results/cifar10-mixed-nano33ble`: what most of each is made of, and its multiply-accumulates.
+SEARCHED = {
+    "separable 2.3M": "b02a2bb50c64",
+    "bneck 1.5M": "a95a9e8ebe54",
+    "shuffle 0.8M": "abd6e3646bdd",
+    "fire 2.0M": "2b84b36853e0",
+    "dpd 2.0M": "21cd56fc95d8",
+}
+NETWORKS = (*SEARCHED, "residual 12.5M")
+
+BEFORE: dict[str, Any] = {"learning_rate": 3e-3, "schedule": "cosine", "augment": "flip_crop"}
+SHORT: dict[str, Any] = {"learning_rate": 1e-2, "schedule": "linear", "warmup": 0.2, "augment": "flip"}
+SGD: dict[str, Any] = SHORT | {"optimizer": "sgd", "learning_rate": 0.2, "batch_size": 128, "l2": 0.0}
+RECIPES: dict[str, dict[str, Any]] = {
+    "before": BEFORE,
+    "rate": BEFORE | {"learning_rate": 1e-2},
+    "schedule": BEFORE | {"schedule": "linear", "warmup": 0.2},
+    "rate and schedule": SHORT | {"augment": "flip_crop"},
+    "no crop": BEFORE | {"augment": "flip"},
+    "short": SHORT,
+    "short, rate 5e-3": SHORT | {"learning_rate": 5e-3},
+    "short, rate 2e-2": SHORT | {"learning_rate": 2e-2},
+    "short, warm-up 0.1": SHORT | {"warmup": 0.1},
+    "short, smoothing": SHORT | {"label_smoothing": 0.1},
+    "short, decay": SHORT | {"l2": 0.0, "weight_decay": 0.02},
+    "short, ema": SHORT | {"ema": 0.995},
+    "short, cutout": SHORT | {"augment": "flip_cutout"},
+    "short, alternate": SHORT | {"augment": "alternate"},
+    "short, batch 128": SHORT | {"batch_size": 128},
+    "short, batch 32": SHORT | {"batch_size": 32, "learning_rate": 7e-3},
+    "sgd": SGD | {"weight_decay": 5e-4},
+    "sgd, smoothing": SGD | {"weight_decay": 5e-4, "label_smoothing": 0.1},
+    "crop and cutout": SHORT | {"augment": "flip_crop_cutout"},
+}
+COLUMNS = ("network", "recipe", "epochs", "seed", "float", "int8", "train_loss", "cpu_seconds", "seconds")
+
+
+def network(name: str) -> Candidate:
+    """One of the networks."""
+    if name in SEARCHED:
+        return load_candidate(RUN / "models" / SEARCHED[name] / "candidate.json")
+    return load_space("search_spaces/reference/mlperf_resnet8.yaml").sample(np.random.default_rng(0))[1]
+
+
+def trained(name: str, recipe: str, epochs: int, seed: int, data: Data) -> dict[str, Any]:
+    """One row: a training, and what it came to."""
+    from dse.search.workers.trial import run_trial
+    from dse.training.context import TrainingContext
+
+    candidate = replace(network(name), training=Training(epochs=epochs, **RECIPES[recipe]))
+    began, cpu = time.monotonic(), time.process_time()
+    result = run_trial(candidate, data, TrainingContext(seed), accuracy="int8")
+    return {
+        "network": name,
+        "recipe": recipe,
+        "epochs": epochs,
+        "seed": seed,
+        "float": f"{result.accuracy_float:.4f}",
+        "int8": f"{result.accuracy_int8:.4f}",
+        "train_loss": f"{result.history['loss'][-1]:.4f}",
+        "cpu_seconds": f"{time.process_time() - cpu:.0f}",
+        "seconds": f"{time.monotonic() - began:.0f}",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--epochs", type=int, nargs="+", default=[8])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
+    asked = parser.parse_args()
+    quiet_tensorflow(1)
+    data = load_data(load_task("cifar10"))
+    for epochs in asked.epochs:
+        for seed in asked.seeds:
+            for recipe in asked.recipes:
+                for name in asked.networks:
+                    row = (name, recipe, str(epochs), str(seed))
+                    if row not in done(asked.table):
+                        append(asked.table, trained(name, recipe, epochs, seed, data))
+
+
+def done(table: Path) -> set[tuple[str, ...]]:
+    """The trainings that stand in a table."""
+    if not table.is_file():
+        return set()
+    with table.open(newline="", encoding="utf-8") as file:
+        return {tuple(row[column] for column in COLUMNS[:4]) for row in csv.DictReader(file)}
+
+
+def append(table: Path, row: dict[str, Any]) -> None:
+    """One row more; several programs may write to a table."""
+    new = not table.is_file()
+    with table.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+    print(" ".join(str(value) for value in row.values()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The layers of a training as TensorFlow computes them fastest on a processor. Only training runs them.
+
+What differs from Keras' own is how a step is computed, not what: names, weights and all that is evaluated stay. A
+class has the name of Keras' class, of which the paths inside a checkpoint are made: a training may go on with either.
+
+Keras computes a batch norm operator by operator; in oneDNN a depthwise convolution with a multiplier, or one whose kernel
+is larger than its image, runs in no fast kernel; 1x1 is a matrix product. `benchmarks/bench_training.py` measures it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from dse.training.model import FUNCTIONS, MISH_SCALE, MISH_SHIFT, Builder
+
+FEWEST_CHANNELS = 8  # of a convolution that multiplies in bfloat16
+
+
+class BatchNormalization(keras.layers.BatchNormalization):
+    """One kernel each for the forward and the backward pass."""
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
+        if not training or not self.trainable or len(inputs.shape) != 4:
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs, scale=self.gamma, offset=self.beta, mean=tf.zeros(0), variance=tf.zeros(0),
+            epsilon=self.epsilon, is_training=True,
+        )  # fmt: skip
+        # The kernel gives N/(N-1) of the variance that Keras keeps, where N is the number of values of a channel.
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+        variance *= (count - 1) / count
+        self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
+        self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1 - self.momentum))
+        return outputs
+
+
+class Conv2D(keras.layers.Conv2D):
+    """1x1 as a matrix product."""
+
+    bfloat16 = False
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        height, width = inputs.shape[1:3]
+        if not training or self.groups > 1 or height * width < 2:
+            return super().call(inputs)
+        x, kernel = inputs, tf.convert_to_tensor(self.kernel)
+        if self.bfloat16 and inputs.shape[-1] >= FEWEST_CHANNELS:
+            x, kernel = tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16)
+        if tuple(self.kernel_size) == (1, 1) and tuple(self.strides) == (1, 1):
+            y = tf.matmul(tf.reshape(x, (-1, inputs.shape[-1])), kernel[0, 0])
+            y = tf.reshape(y, (-1, height, width, self.filters))
+        else:
+            y = tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
+        y = tf.cast(y, tf.float32)
+        return y + self.bias if self.use_bias else y
+
+
+class Bfloat16Conv2D(Conv2D):
+    """Products in bfloat16, where a processor computes them at twice the speed; weights, sums and all else float32."""
+
+    bfloat16 = True
+
+
+# The class that Keras finds in the path of a checkpoint is the same.
+Bfloat16Conv2D.__name__ = Conv2D.__name__
+
+
+class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """A multiplier as so many convolutions without one; a kernel larger than its image on an image padded before."""
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        if not training:
+            return super().call(inputs)
+        kernel = tf.convert_to_tensor(self.kernel)
+        padding = self.padding.upper()
+        if padding == "SAME" and max(self.kernel_size) > min(inputs.shape[1:3]):
+            inputs = tf.pad(inputs, [(0, 0), *map(self._same_padding, range(2)), (0, 0)])
+            padding = "VALID"
+        parts = [
+            tf.nn.depthwise_conv2d(inputs, part, (1, *self.strides, 1), padding)
+            for part in tf.split(kernel, self.depth_multiplier, axis=3)
+        ]
+        y = parts[0]
+        if len(parts) > 1:  # the channels that come of one stand side by side
+            y = tf.stack(parts, axis=4)
+            y = tf.reshape(y, (-1, y.shape[1], y.shape[2], y.shape[3] * y.shape[4]))
+        return y + self.bias if self.use_bias else y
+
+    def _same_padding(self, axis: int) -> tuple[int, int]:
+        """Before and after: what 'same' adds along an axis of the image."""
+        size, kernel, stride = self.input_spec_size[axis], self.kernel_size[axis], self.strides[axis]
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        return total // 2, total - total // 2
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.input_spec_size = tuple(input_shape[1:3])
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def mish(x: Any) -> Any:
+    """The single-sigmoid form of Mish, its gradient in closed form."""
+    gate = tf.sigmoid(x * MISH_SCALE + MISH_SHIFT)
+    return x * gate, lambda upstream: upstream * gate * (1 + MISH_SCALE * x * (1 - gate))
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def hswish(x: Any) -> Any:
+    """x * relu6(x + 3) / 6, its gradient in closed form."""
+    gate = tf.nn.relu6(x + 3) * (1 / 6)
+    return x * gate, lambda upstream: upstream * (gate + x * tf.cast(tf.abs(x) < 3, x.dtype) * (1 / 6))
+
+
+class FastBuilder(Builder):
+    """Reads a network into these layers."""
+
+    convolution = Conv2D
+    depthwise_convolution = DepthwiseConv2D
+    normalization = BatchNormalization
+    functions = FUNCTIONS | {"mish": mish, "hswish": hswish}
+
+
+class Bfloat16Builder(FastBuilder):
+    """The same with convolutions in bfloat16."""
+
+    convolution = Bfloat16Conv2D
