@@ -107,16 +107,7 @@ def train(
     """
     keras.utils.set_random_seed(context.seed)
     batches = Batches(data, training, context.seed, teacher)
-    loss = _loss(training, model.output_shape[-1])
-    model.compile(
-        optimizer=make_optimizer(
-            training, training.epochs * len(batches), fast=arithmetic(context.arithmetic) != "plain"
-        ),
-        loss=distilled(loss, training) if teacher else loss,
-        metrics=[accuracy if teacher else "accuracy"],
-        jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
-    )
-    _make_variables(model, batches)
+    compile_model(model, batches, fast=arithmetic(context.arithmetic) != "plain")
     watch = _Watch(batches, context)
     callbacks: list[Any] = [watch]
     if training.ema:
@@ -147,9 +138,18 @@ def train(
     return {name: [float(v) for v in values] for name, values in history.history.items()}
 
 
-def _make_variables(model: keras.Model, batches: Batches) -> None:
-    """Makes the variables of optimizer and metrics. Made within the first step, they cost more than all the rest of its
-    tracing, and a second tracing of it."""
+def compile_model(model: keras.Model, batches: Batches, *, fast: bool) -> None:
+    """Compile `model` for training on these batches, with the fast optimizers or Keras' own."""
+    training, teacher = batches.training, batches.teacher
+    loss = _loss(training, model.output_shape[-1])
+    model.compile(
+        optimizer=make_optimizer(training, training.epochs * len(batches), fast=fast),
+        loss=distilled(loss, training) if teacher else loss,
+        metrics=[accuracy if teacher else "accuracy"],
+        jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
+    )
+    # Made within the first step, the variables of optimizer and metrics cost more than all the rest of its tracing, and
+    # a second tracing of it.
     model.optimizer.build(model.trainable_variables)
     target = keras.ops.convert_to_tensor(batches[0][1][:1])
     logits = keras.ops.zeros((1, model.output_shape[-1]))

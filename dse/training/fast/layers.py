@@ -3,8 +3,9 @@
 What differs from Keras' own is how a step is computed, not what: names, weights and all that is evaluated stay. A
 class has the name of Keras' class, of which the paths inside a checkpoint are made: a training may go on with either.
 
-Keras computes a batch norm operator by operator; in oneDNN a depthwise convolution with a multiplier, or one whose kernel
-is larger than its image, runs in no fast kernel; 1x1 is a matrix product. `benchmarks/bench_training.py` measures it.
+Keras computes a batch norm operator by operator; in oneDNN a depthwise convolution with a multiplier, or one whose
+kernel is larger than its image, runs in no fast kernel; 1x1 is a matrix product. `benchmarks/bench_training.py`
+measures it.
 """
 
 from __future__ import annotations
