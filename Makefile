@@ -80,9 +80,10 @@ demo: $(READY) ## the main job on the bundled images, in ten minutes at most
 mutants: $(READY) ## the code broken on purpose, a line at a time: fails where tests stay green (about an hour)
 	$(BIN)/python -m tools.mutants $(MUTANTS)
 
-bench: $(READY) ## how fast spaces are costed, and what a driver does per trial by explorer
+bench: $(READY) ## how fast networks train, spaces are costed, and what a driver does per trial by explorer
 	$(BIN)/python -m benchmarks.bench_start
 	$(BIN)/python -m benchmarks.bench_screening
+	$(BIN)/python -W ignore -m benchmarks.bench_training
 	$(BIN)/python -W ignore -m benchmarks.bench_explorers
 
 lock: ## requirements.lock anew; needs uv

@@ -1,7 +1,8 @@
 """How fast networks train on one core, as ratios in one run: `python -m benchmarks.bench_training`.
 
 stock: `model.fit` of Keras' layers on images that are ready, with what TensorFlow chooses by itself.
-before: the same, on dse's batches, which augment: `dse search --arithmetic plain` before it chose anything.
+onednn: the same with oneDNN, which TensorFlow takes by itself only where the processor has AVX-512.
+before: stock, on dse's batches, which augment: `dse search --arithmetic plain` before it chose anything.
 fused, bf16: what dse has since; bf16 only where the processor gains by it.
 
 Each is a process of its own, for oneDNN is chosen once in a process. They take turns, an epoch each, three times; the unit
@@ -27,6 +28,7 @@ import numpy as np
 
 from benchmarks.networks import NAMES, network
 
+STOCK = ("stock", "onednn", "before")
 ROUNDS = 3
 IMAGES = 1_024
 ONE_CORE = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -38,6 +40,8 @@ class Child:
     def __init__(self, name: str, variant: str, images: int) -> None:
         environment = os.environ | ONE_CORE
         environment.pop("TF_ENABLE_ONEDNN_OPTS", None)
+        if variant == "onednn":
+            environment["TF_ENABLE_ONEDNN_OPTS"] = "1"
         program = [sys.executable, "-W", "ignore", "-m", "benchmarks.bench_training", "--child", name, variant]
         self.process = subprocess.Popen(
             [*program, "--images", str(images)],
@@ -63,7 +67,7 @@ class Child:
 
 def child(name: str, variant: str, images: int) -> None:
     """Trains an epoch for every line that comes in."""
-    if variant in ("stock", "before"):
+    if variant in STOCK:
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -78,7 +82,7 @@ def child(name: str, variant: str, images: int) -> None:
     from dse.training.loop import Batches, compile_model
 
     candidate = network(name)
-    chosen: Any = {"stock": "plain", "before": "plain"}.get(variant, variant)
+    chosen: Any = "plain" if variant in STOCK else variant
     from dse.data.datasets import load_data
 
     data = as_input(load_data(load_task("cifar10"), "sample").train.first(images), candidate.input_shape)
@@ -89,7 +93,7 @@ def child(name: str, variant: str, images: int) -> None:
     few = Batches(Images(data.images[:64], data.labels[:64]), batches.training, 0)
     model.fit(few, verbose=0)
     print(json.dumps({"start": time.process_time() - began}), flush=True)
-    ready = {"x": to_float(data.images), "y": data.labels, "batch_size": 64} if variant == "stock" else {"x": batches}
+    ready = {"x": to_float(data.images), "y": data.labels, "batch_size": 64} if variant in STOCK[:2] else {"x": batches}
     for epoch, _ in enumerate(sys.stdin):
         batches.start(epoch)
         began = time.process_time()
@@ -163,7 +167,7 @@ def main() -> None:
     quiet_tensorflow(1)
     from dse.training.fast.bfloat16 import bfloat16_pays
 
-    variants = ["stock", "before", "fused", *(["bf16"] if bfloat16_pays() else [])]
+    variants = [*STOCK, "fused", *(["bf16"] if bfloat16_pays() else [])]
     print("images per CPU second, the median of three; after x: of stock; first step: CPU seconds until it is done")
     for name in asked.networks:
         found = measure(name, variants, asked.images)
