@@ -68,27 +68,25 @@ class Child:
 def child(name: str, variant: str, images: int) -> None:
     """Trains an epoch for every line that comes in."""
     if variant in STOCK:
-        import tensorflow as tf
+        import tensorflow  # noqa: F401  # before dse, which would choose oneDNN
 
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
     from dse._util.quiet import quiet_tensorflow
 
     quiet_tensorflow(1)
+    from dse.data.datasets import load_data
     from dse.data.images import Images, as_input, to_float
     from dse.network.training import Training
     from dse.tasks import load_task
     from dse.training.arithmetic import builder_of
     from dse.training.loop import Batches, compile_model
+    from dse.training.model import build_model
 
     candidate = network(name)
     chosen: Any = "plain" if variant in STOCK else variant
-    from dse.data.datasets import load_data
-
     data = as_input(load_data(load_task("cifar10"), "sample").train.first(images), candidate.input_shape)
     batches = Batches(data, Training(learning_rate=1e-3, schedule="constant"), 0)
     began = time.process_time()
-    model = build(candidate, builder_of(chosen))
+    model = build_model(candidate.network, l2=candidate.training.l2, builder=builder_of(chosen))
     compile_model(model, batches, fast=chosen != "plain")
     few = Batches(Images(data.images[:64], data.labels[:64]), batches.training, 0)
     model.fit(few, verbose=0)
@@ -100,13 +98,6 @@ def child(name: str, variant: str, images: int) -> None:
         history = model.fit(**ready, verbose=0).history
         speed = len(data) / (time.process_time() - began)
         print(json.dumps({"speed": speed, "loss": history["loss"][-1]}), flush=True)
-
-
-def build(candidate: Any, builder: Any) -> Any:
-    """The model as a trial builds it."""
-    from dse.training.model import build_model
-
-    return build_model(candidate.network, l2=candidate.training.l2, builder=builder)
 
 
 def ceilings() -> tuple[float, float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dse.network.candidate import Candidate
-from dse.space.space import Space, load_space, parse_space
+from dse.references.networks import load_network
+from dse.space.space import parse_space
+from tests.helpers.networks import only_candidate
 
 SPACES = {
     "bneck": """
@@ -37,10 +37,5 @@ NAMES = ("CMV3 x0.5", *SPACES, "ResNet8", "MobileNet 96")
 
 def network(name: str) -> Candidate:
     """One of the networks, with ten classes."""
-    return _space(name).sample(np.random.default_rng(0))[1]
-
-
-def _space(name: str) -> Space:
-    if name in SPACES:
-        return parse_space(f"space: {name}{SPACES[name]}", name)
-    return load_space(f"search_spaces/reference/{REFERENCES[name]}.yaml")
+    text = SPACES.get(name)
+    return only_candidate(parse_space(f"space: {name}{text}", name) if text else load_network(REFERENCES[name]))

@@ -14,13 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks import networks
 from dse._util.quiet import quiet_tensorflow
 from dse.data.datasets import Data, load_data
 from dse.network.candidate import Candidate, load_candidate
 from dse.network.training import Training
-from dse.space.space import load_space
 from dse.tasks import load_task
 from tests.helpers.paths import RUN
 
@@ -65,7 +63,7 @@ def network(name: str) -> Candidate:
     """One of the networks."""
     if name in SEARCHED:
         return load_candidate(RUN / "models" / SEARCHED[name] / "candidate.json")
-    return load_space("search_spaces/reference/mlperf_resnet8.yaml").sample(np.random.default_rng(0))[1]
+    return networks.network("ResNet8")
 
 
 def trained(name: str, recipe: str, epochs: int, seed: int, data: Data) -> dict[str, Any]:

@@ -8,12 +8,16 @@ CROP_PADDING = 4  # pixels at 32x32 (He et al. 2016, section 4.2), in proportion
 CUTOUT_SHARE = 0.375  # of the height: 12 of 32 pixels, of DeVries and Taylor 2017 between their 8 and 16
 
 
-def augment(images: np.ndarray, how: str, rng: np.random.Generator) -> np.ndarray:
-    """Images mirrored with probability 1/2 (`flip`) and moved by up to an eighth (`flip_crop`)."""
+def augment(images: np.ndarray, how: str, rng: np.random.Generator, mirrored: np.ndarray | None = None) -> np.ndarray:
+    """Images mirrored (`flip`, `alternate`), moved by up to an eighth (`crop`) and with a grey square (`cutout`), by
+    the parts of `how`. `mirrored` says which images are; without it each is with probability 1/2."""
     if how == "none":
         return images
-    mirrored = np.asarray(rng.random(len(images)) < 0.5)
-    return flip(images, mirrored) if how == "flip" else move(flip(images, mirrored), rng)
+    images = flip(images, np.asarray(rng.random(len(images)) < 0.5) if mirrored is None else mirrored)
+    parts = how.split("_")
+    if "crop" in parts:
+        images = move(images, rng)
+    return cut_out(images, rng) if "cutout" in parts else images
 
 
 def flip(images: np.ndarray, mirrored: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from dse.data.images import Images, to_float
 from dse.errors import TornCheckpointError, TrialError
 from dse.network.training import Training
 from dse.training.arithmetic import arithmetic
-from dse.training.augmentation import augment, cut_out, flip, mirrored_in_turn, move
+from dse.training.augmentation import augment, mirrored_in_turn
 from dse.training.context import TrainingContext
 from dse.training.distillation import Teacher, accuracy, distilled
 from dse.training.optimizers import make_optimizer
@@ -43,14 +43,9 @@ class Batches(keras.utils.PyDataset):
         size = self.training.batch_size
         chosen = self.order[index * size : (index + 1) * size]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        images = self.data.images[chosen]
         how = self.training.augment
-        if how.startswith("alternate"):
-            images = flip(images, mirrored_in_turn(chosen, self.seed, self.epoch))
-            images = move(images, rng) if "crop" in how else images
-        else:
-            images = augment(images, how.removesuffix("_cutout"), rng)
-        images = cut_out(images, rng) if how.endswith("cutout") else images
+        mirrored = mirrored_in_turn(chosen, self.seed, self.epoch) if how.startswith("alternate") else None
+        images = augment(self.data.images[chosen], how, rng, mirrored)
         labels = self.data.labels[chosen]
         targets = self.teacher.targets(images, labels) if self.teacher else labels
         batch = to_float(images), targets

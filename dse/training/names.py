@@ -5,5 +5,5 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Arithmetic = Literal["plain", "fused", "bf16"]
-Asked = Literal["auto", "plain", "fused", "bf16"]
+Asked = Literal["auto", Arithmetic]
 ASKED: tuple[str, ...] = get_args(Asked)

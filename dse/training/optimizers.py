@@ -10,20 +10,20 @@ from dse.network.training import Training
 
 
 class Rise(keras.optimizers.schedules.LearningRateSchedule):
-    """Up to the highest rate in a line over the first steps, then as another schedule has it, or down in a line."""
+    """Up to the highest rate in a line over the first steps, then as another schedule has it, or constant."""
 
-    def __init__(self, peak: float, steps: int, warmup: int, then: Any = None) -> None:
+    def __init__(self, peak: float, warmup: int, then: Any) -> None:
         super().__init__()
-        self.peak, self.steps, self.warmup, self.then = peak, steps, warmup, then
+        self.peak, self.warmup, self.then = peak, warmup, then
 
     def __call__(self, step: Any) -> Any:
         step = keras.ops.cast(step, "float32")
         after = step - self.warmup
-        falling = self.then(after) if self.then else self.peak * (1 - after / max(1, self.steps - self.warmup))
-        return keras.ops.where(after < 0, self.peak * (step + 1) / max(1, self.warmup), falling)
+        later = self.then(after) if callable(self.then) else self.then
+        return keras.ops.where(after < 0, self.peak * (step + 1) / self.warmup, later)
 
     def get_config(self) -> dict[str, Any]:
-        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup, "then": self.then}
+        return {"peak": self.peak, "warmup": self.warmup, "then": self.then}
 
 
 def learning_rate(training: Training, steps: int) -> Any:
@@ -38,8 +38,8 @@ def learning_rate(training: Training, steps: int) -> Any:
             ends = [max(1, left // 2), max(2, left * 3 // 4)]
             rate = keras.optimizers.schedules.PiecewiseConstantDecay(ends, [peak, peak / 10, peak / 100])
         case "linear":
-            return Rise(peak, steps, warmup)
-    return Rise(peak, steps, warmup, rate if callable(rate) else lambda step: peak) if warmup else rate
+            rate = keras.optimizers.schedules.PolynomialDecay(peak, left, end_learning_rate=0.0)
+    return Rise(peak, warmup, rate) if warmup else rate
 
 
 def make_optimizer(training: Training, steps: int, *, fast: bool = False) -> Any:

@@ -78,7 +78,9 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         kernel = tf.convert_to_tensor(self.kernel)
         padding = self.padding.upper()
         if padding == "SAME" and max(self.kernel_size) > min(inputs.shape[1:3]):
-            inputs = tf.pad(inputs, [(0, 0), *map(self._same_padding, range(2)), (0, 0)])
+            inputs = tf.pad(
+                inputs, [(0, 0), *map(_same_padding, inputs.shape[1:3], self.kernel_size, self.strides), (0, 0)]
+            )
             padding = "VALID"
         parts = [
             tf.nn.depthwise_conv2d(inputs, part, (1, *self.strides, 1), padding)
@@ -90,15 +92,11 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
             y = tf.reshape(y, (-1, y.shape[1], y.shape[2], y.shape[3] * y.shape[4]))
         return y + self.bias if self.use_bias else y
 
-    def _same_padding(self, axis: int) -> tuple[int, int]:
-        """Before and after: what 'same' adds along an axis of the image."""
-        size, kernel, stride = self.input_spec_size[axis], self.kernel_size[axis], self.strides[axis]
-        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-        return total // 2, total - total // 2
 
-    def build(self, input_shape: Any) -> None:
-        super().build(input_shape)
-        self.input_spec_size = tuple(input_shape[1:3])
+def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Before and after: what 'same' adds along an axis of the image."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
 
 
 @tf.custom_gradient  # type: ignore[untyped-decorator]
