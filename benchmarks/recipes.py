@@ -1,8 +1,8 @@
-"""What training recipes give: `python -m benchmarks.recipes TABLE --epochs 8 --seeds 0 1 2`.
+"""What training recipes and arithmetics give: `python -m benchmarks.recipes TABLE --epochs 8 --seeds 0 1 2`.
 
-Every recipe trains the same networks on the same 45,000 images of CIFAR-10 (`dse data get cifar10`) and is judged by
-the 5,000 validation images, in float and as the exported int8 file. A row of TABLE is one training; what stands there is
-not trained again, so a table may grow over days.
+Every recipe trains the same networks on the same images of CIFAR-10 (`dse data get cifar10`; all 45,000, or fewer) and is
+judged by the 5,000 validation images, in float and as the exported int8 file. A row of TABLE is one training; what
+stands there is not trained again, so a table may grow over days.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import argparse
 import csv
 import time
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmarks import networks
 from dse._util.quiet import quiet_tensorflow
@@ -20,6 +21,7 @@ from dse.data.datasets import Data, load_data
 from dse.network.candidate import Candidate, load_candidate
 from dse.network.training import Training
 from dse.tasks import load_task
+from dse.training.names import ASKED, Arithmetic
 from tests.helpers.paths import RUN
 
 # Of the search in `results/cifar10-mixed-nano33ble`: what most of each is made of, and its multiply-accumulates.
@@ -30,12 +32,15 @@ SEARCHED = {
     "fire 2.0M": "2b84b36853e0",
     "dpd 2.0M": "21cd56fc95d8",
 }
-NETWORKS = (*SEARCHED, "residual 12.5M")
+RESIDUAL = "residual 12.5M"
+NETWORKS = (*SEARCHED, RESIDUAL)
 
 BEFORE: dict[str, Any] = {"learning_rate": 3e-3, "schedule": "cosine", "augment": "flip_crop"}
 SHORT: dict[str, Any] = {"learning_rate": 1e-2, "schedule": "linear", "warmup": 0.2, "augment": "flip"}
 SGD: dict[str, Any] = SHORT | {"optimizer": "sgd", "learning_rate": 0.2, "batch_size": 128, "l2": 0.0}
+OWN = "own"  # of a candidate of that search: what it was trained with
 RECIPES: dict[str, dict[str, Any]] = {
+    OWN: {},
     "before": BEFORE,
     "rate": BEFORE | {"learning_rate": 1e-2},
     "schedule": BEFORE | {"schedule": "linear", "warmup": 0.2},
@@ -56,29 +61,41 @@ RECIPES: dict[str, dict[str, Any]] = {
     "sgd, smoothing": SGD | {"weight_decay": 5e-4, "label_smoothing": 0.1},
     "crop and cutout": SHORT | {"augment": "flip_crop_cutout"},
 }
-COLUMNS = ("network", "recipe", "epochs", "seed", "float", "int8", "train_loss", "cpu_seconds", "seconds")
+
+
+class Cell(NamedTuple):
+    """One training: what a row is found by."""
+
+    network: str
+    recipe: str
+    arithmetic: Arithmetic
+    images: int
+    epochs: int
+    seed: int
+
+
+COLUMNS = (*Cell._fields, "float", "int8", "train_loss", "cpu_seconds", "seconds")
 
 
 def network(name: str) -> Candidate:
-    """One of the networks."""
-    if name in SEARCHED:
-        return load_candidate(RUN / "models" / SEARCHED[name] / "candidate.json")
-    return networks.network("ResNet8")
+    """One of the networks, or a candidate of that search by its id."""
+    if name == RESIDUAL:
+        return networks.network("ResNet8")
+    return load_candidate(RUN / "models" / SEARCHED.get(name, name) / "candidate.json")
 
 
-def trained(name: str, recipe: str, epochs: int, seed: int, data: Data) -> dict[str, Any]:
+def trained(cell: Cell, data: Data) -> dict[str, Any]:
     """One row: a training, and what it came to."""
     from dse.search.workers.trial import run_trial
     from dse.training.context import TrainingContext
 
-    candidate = replace(network(name), training=Training(epochs=epochs, **RECIPES[recipe]))
+    candidate = network(cell.network)
+    recipe = candidate.training.to_dict() if cell.recipe == OWN else RECIPES[cell.recipe]
+    candidate = replace(candidate, training=Training(**recipe | {"epochs": cell.epochs}))
+    data = replace(data, train=data.train.first(cell.images))
     began, cpu = time.monotonic(), time.process_time()
-    result = run_trial(candidate, data, TrainingContext(seed), accuracy="int8")
-    return {
-        "network": name,
-        "recipe": recipe,
-        "epochs": epochs,
-        "seed": seed,
+    result = run_trial(candidate, data, TrainingContext(cell.seed, arithmetic=cell.arithmetic), accuracy="int8")
+    return cell._asdict() | {
         "float": f"{result.accuracy_float:.4f}",
         "int8": f"{result.accuracy_int8:.4f}",
         "train_loss": f"{result.history['loss'][-1]:.4f}",
@@ -92,18 +109,24 @@ def main() -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("--epochs", type=int, nargs="+", default=[8])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
-    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), help="names, ids, or `searched` for all ids")
+    parser.add_argument("--recipes", nargs="+", default=[one for one in RECIPES if one != OWN], choices=RECIPES)
+    parser.add_argument("--arithmetic", nargs="+", default=["auto"], choices=ASKED)
+    parser.add_argument("--images", type=int, help="so many of the images to train on")
     asked = parser.parse_args()
     quiet_tensorflow(1)
+    from dse.training.arithmetic import arithmetic
+
     data = load_data(load_task("cifar10"))
-    for epochs in asked.epochs:
-        for seed in asked.seeds:
-            for recipe in asked.recipes:
-                for name in asked.networks:
-                    row = (name, recipe, str(epochs), str(seed))
-                    if row not in done(asked.table):
-                        append(asked.table, trained(name, recipe, epochs, seed, data))
+    images = min(asked.images or len(data.train), len(data.train))
+    names = sorted(path.name for path in (RUN / "models").iterdir()) if asked.networks == ["searched"] else asked.networks
+    # All of an epoch's cells for a seed before the next seed: what is stopped early has whole rows to compare.
+    for epochs, seed, name, recipe, how in product(
+        asked.epochs, asked.seeds, names, asked.recipes, map(arithmetic, asked.arithmetic)
+    ):
+        cell = Cell(name, recipe, how, images, epochs, seed)
+        if tuple(map(str, cell)) not in done(asked.table):
+            append(asked.table, trained(cell, data))
 
 
 def done(table: Path) -> set[tuple[str, ...]]:
@@ -111,7 +134,7 @@ def done(table: Path) -> set[tuple[str, ...]]:
     if not table.is_file():
         return set()
     with table.open(newline="", encoding="utf-8") as file:
-        return {tuple(row[column] for column in COLUMNS[:4]) for row in csv.DictReader(file)}
+        return {tuple(row[column] for column in Cell._fields) for row in csv.DictReader(file)}
 
 
 def append(table: Path, row: dict[str, Any]) -> None:

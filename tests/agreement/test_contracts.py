@@ -69,7 +69,9 @@ class Contract:
     # Of the logits, int8 against float; measured 25.5 to 31.5, and where a class has a bound of its own 21.5 and 22.5. The
     # bounds are lower by 3 dB and more, because training differs between processors.
     least_snr_db: ClassVar[float] = 22.0
-    least_same_class: ClassVar[float] = 0.88  # measured 0.91 to 0.98: after three epochs many classes are near ties
+    # Of the images whose first class leads the second by more than the error of two logits can take away (2 standard
+    # deviations of a difference): after three epochs many others are near ties, which any rounding decides.
+    least_same_class: ClassVar[float] = 0.97
     most_steps: ClassVar[int] = 1  # of 256, between TFLM and LiteRT
     operators: ClassVar[frozenset[str]] = frozenset()  # that must be among those of the file
 
@@ -126,8 +128,11 @@ class Contract:
     def test_int8_and_float_agree(self, lowered: Lowered) -> None:
         error = lowered.litert - lowered.exact
         snr = 10 * np.log10(np.sum(lowered.exact**2) / np.sum(error**2))
-        same = np.mean(lowered.litert.argmax(1) == lowered.exact.argmax(1))
+        second, first = np.sort(lowered.exact, axis=1)[:, -2:].T
+        clear = first - second > 2 * np.sqrt(2 * np.mean(error**2))
+        same = np.mean((lowered.litert.argmax(1) == lowered.exact.argmax(1))[clear])
         assert snr >= self.least_snr_db
+        assert clear.mean() >= 0.4  # measured 0.58 to 1
         assert same >= self.least_same_class
 
 
