@@ -119,7 +119,9 @@ def main() -> None:
 
     data = load_data(load_task("cifar10"))
     images = min(asked.images or len(data.train), len(data.train))
-    names = sorted(path.name for path in (RUN / "models").iterdir()) if asked.networks == ["searched"] else asked.networks
+    names = (
+        sorted(path.name for path in (RUN / "models").iterdir()) if asked.networks == ["searched"] else asked.networks
+    )
     # All of an epoch's cells for a seed before the next seed: what is stopped early has whole rows to compare.
     for epochs, seed, name, recipe, how in product(
         asked.epochs, asked.seeds, names, asked.recipes, map(arithmetic, asked.arithmetic)
