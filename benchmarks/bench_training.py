@@ -78,7 +78,8 @@ def child(name: str, variant: str, images: int) -> None:
     from dse.network.training import Training
     from dse.tasks import load_task
     from dse.training.arithmetic import builder_of
-    from dse.training.loop import Batches, compile_model
+    from dse.training.batches import Batches
+    from dse.training.loop import compile_model
     from dse.training.model import build_model
 
     candidate = network(name)
@@ -87,7 +88,7 @@ def child(name: str, variant: str, images: int) -> None:
     batches = Batches(data, Training(learning_rate=1e-3, schedule="constant"), 0)
     began = time.process_time()
     model = build_model(candidate.network, l2=candidate.training.l2, builder=builder_of(chosen))
-    compile_model(model, batches, fast=chosen != "plain")
+    compile_model(model, batches, chosen)
     few = Batches(Images(data.images[:64], data.labels[:64]), batches.training, 0)
     model.fit(few, verbose=0)
     print(json.dumps({"start": time.process_time() - began}), flush=True)

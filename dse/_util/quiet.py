@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 
+from dse._util.backend import choose_backend
+
 
 @contextmanager
 def quiet_native() -> Iterator[None]:
@@ -31,7 +33,9 @@ def quiet_native() -> Iterator[None]:
 
 
 def quiet_tensorflow(threads: int | None = None) -> None:
-    """Imports Keras and TensorFlow silently, and sets how many threads they use; to be called before their use."""
+    """Imports Keras and what it computes with silently, and sets how many threads that uses; to be called before their
+    use. Raises DseError as `choose_backend`."""
+    choose_backend()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Its kernels train these networks two to three times as fast on any processor with AVX2; by itself TensorFlow takes
     # them only where there is AVX-512.

@@ -15,6 +15,7 @@ from dse.errors import DseError
 
 COMMANDS = {
     "search": "Search a space for networks that fit a board.",
+    "finish": "Convert and measure what a search without TensorFlow has trained.",
     "train": "Train one network, from fresh weights or others, with a teacher or not.",
     "prune": "Take channels or weights away from a trained network, and train what is left.",
     "front": "Show the Pareto front of a run.",
@@ -95,6 +96,11 @@ def main() -> None:
     except BrokenPipeError:
         code = 1
         sys.stderr.close()
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.split(".")[0] in ("dse", *sys.stdlib_module_names):
+            raise
+        click.echo(f"dse: this needs the Python package {error.name.split('.')[0]}, which is not installed", err=True)
+        code = 2
     except OSError as error:
         if error.filename is None:
             raise

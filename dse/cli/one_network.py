@@ -94,7 +94,8 @@ def train_only(
 
     `classes` is how many the data must have. Raises DseError.
     """
-    from dse.cli.search_command import data_of, finish, run_search
+    from dse.cli.ending import end_of_run
+    from dse.cli.search_command import data_of, run_search
     from dse.hardware.boards import load_boards
     from dse.search.single import forget_failure, single_settings
     from dse.tasks import load_task
@@ -112,5 +113,5 @@ def train_only(
         classes=classes,
     )
     forget_failure(settings.folder)
-    summary = run_search(settings)
-    finish(settings.folder, summary.count("complete"), exporting, test_images)
+    run_search(settings)
+    end_of_run(settings.folder, exporting, test_images)

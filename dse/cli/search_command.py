@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dse.cli.ending import end_of_run
 from dse.cli.limits import limit_options, parse_limits
 from dse.cli.one_network import ARITHMETIC
 from dse.errors import DseError
@@ -175,8 +176,8 @@ def command(
         data=data_of(task, the_task, data),
         storage=storage,
     )
-    summary = run_search(settings, ui, ui_port)
-    finish(settings.folder, summary.count("complete"), exporting, test_images)
+    run_search(settings, ui, ui_port)
+    end_of_run(settings.folder, exporting, test_images)
 
 
 def data_of(name: str, task: Task, data: str | None) -> str | None:
@@ -208,38 +209,3 @@ def run_search(settings: Settings, ui: str | None = None, ui_port: int | None = 
     except KeyboardInterrupt:
         click.echo(f"dse: stopped; the same command goes on from {settings.folder}", err=True)
         raise SystemExit(130) from None
-
-
-def _why(folder: Path) -> str:
-    """Why the only trial of a run failed; of many, where to look."""
-    from dse.search.run_folder import load_summary
-
-    records = load_summary(folder).records
-    if len(records) != 1:
-        return f"; 'dse front {folder} --all' says why"
-    return f": {records[0].reason}"
-
-
-def finish(folder: Path, complete: int, exporting: bool, test_images: int | None) -> None:
-    """Shows the front, draws it, and exports what has no bundle yet."""
-    from dse.cli.front_command import print_front
-    from dse.cli.messages import note
-    from dse.cli.plot_command import plot_run
-    from dse.export.runs import export_front
-    from dse.search.run_folder import read_run, run_boards
-
-    if not complete:
-        raise DseError(f"{folder}: no trial is complete{_why(folder)}")
-    boards = run_boards(folder)
-    # Of several boards each has the limits that the search had on it: what is quick on one may be slow on another.
-    limits = read_run(folder)["settings"].get("limits", {})
-    print_front(folder, boards if len(boards) > 1 else [], as_json=False, by_board=limits)
-    for path in plot_run(folder):
-        click.echo(f"plot: {path}")
-    if exporting:
-        for exported in export_front(folder, test_images=test_images, note=note):
-            scores = exported.report.accuracy
-            click.echo(
-                f"bundle: {exported.folder} (test accuracy: float {scores.float32.accuracy:.1%}, "
-                f"int8 on TFLM {scores.tflm_int8.accuracy:.1%})"
-            )

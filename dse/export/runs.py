@@ -41,7 +41,7 @@ def export_run(
     records = summary.front() if trials is None else [_trial(run, summary, number) for number in trials]
     if not records:
         return []
-    loaded = _data_of(run, data)
+    loaded = data_of_run(run, data)
     boards = boards or run_boards(run)
     quiet_tensorflow()
     from dse.export.export import export
@@ -75,8 +75,8 @@ def export_front(run: Path, *, test_images: int | None = None, note: Note = lamb
     return [Exported(folder, read_report(folder)) for folder in folders]
 
 
-def _data_of(run: Path, location: str | None) -> Data:
-    """The images of a run. Raises RunError for others."""
+def data_of_run(run: Path, location: str | None) -> Data:
+    """The images that a run was made with, from where they are now. Raises RunError for others."""
     description = read_run(run)
     loaded = load_data(run_task(run), location or data_location(run))
     if loaded.digest != description["settings"]["data_sha256"]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from dse._util.backend import choose_backend
 from dse.data.datasets import Data
 from dse.search.settings import Settings
 from dse.training.sources import WeightSource
@@ -41,8 +43,17 @@ def describe(settings: Settings, data: Data, sources: Mapping[str, WeightSource]
         "boards": [board.model_dump(mode="json", exclude_none=True) for board in settings.boards],
         "space_text": settings.space.document.text,
         "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in ("dse", *PACKAGES)},
+        | _versions(dict.fromkeys(("dse", *PACKAGES, choose_backend()))),
     }
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    """Of those that are installed: a machine that only trains has no TensorFlow, nor Ray."""
+    found = {}
+    for name in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def explorers_text(shares: Mapping[str, float]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dse._util.files import write_atomic
 from dse.search.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -30,3 +32,8 @@ def trials_frame(records: list[TrialRecord]) -> pandas.DataFrame:
             for record in records
         ]
     )
+
+
+def write_trials(folder: Path, records: list[TrialRecord]) -> None:
+    """Writes trials.csv into the folder of a run."""
+    write_atomic(folder / "trials.csv", trials_frame(records).to_csv(index=False))

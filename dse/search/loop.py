@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from dse._util.backend import choose_backend
 from dse._util.files import locked, write_atomic
 from dse.data.datasets import Data, load_data
 from dse.errors import NothingFitsError, RunError
@@ -21,7 +22,7 @@ from dse.screening.feasibility import Nearest, find_nearest
 from dse.search.description import describe
 from dse.search.duplicates import Duplicates
 from dse.search.explorers.explorers import Explorers, make_explorer
-from dse.search.frames import trials_frame
+from dse.search.frames import write_trials
 from dse.search.gate import Gate, Judgement, nothing_fits
 from dse.search.observer import SearchObserver
 from dse.search.record import TrialRecord, TrialResult
@@ -123,13 +124,17 @@ class _Loop:
             self.observer.note(
                 f"the images are {kept}x{kept}: for a resolution above that, up to {largest}, they are enlarged"
             )
+        if self.settings.task.accuracy == "int8" and (backend := choose_backend()) != "tensorflow":
+            self.observer.note(
+                f"trained with {backend}: accuracies are those in float until dse finish, on a machine with TensorFlow"
+            )
         if self.waiting:
             self.observer.note(f"taking up {len(self.waiting)} trial(s) that were interrupted")
         try:
             if self.summary.trained < self.settings.trials or self.waiting:
                 self._train(pool or self._workers())
         finally:
-            write_atomic(self.settings.folder / "trials.csv", trials_frame(self.log.records()).to_csv(index=False))
+            write_trials(self.settings.folder, self.log.records())
         return self.summary
 
     def _train(self, pool: Pool) -> None:

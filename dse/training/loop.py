@@ -1,4 +1,4 @@
-"""Trains a model on a split: augmentation in NumPy, so that every Keras backend sees the same images.
+"""Trains a model on a split.
 
 Checkpoints after every epoch, so that a killed training goes on where it was. A loss that is no longer a number
 ends the training with its reason.
@@ -15,47 +15,13 @@ from dse.data.images import Images, to_float
 from dse.errors import TornCheckpointError, TrialError
 from dse.network.training import Training
 from dse.training.arithmetic import arithmetic
-from dse.training.augmentation import augment, mirrored_in_turn
+from dse.training.batches import Batches
 from dse.training.context import TrainingContext
 from dse.training.distillation import Teacher, accuracy, distilled
+from dse.training.names import Arithmetic
 from dse.training.optimizers import make_optimizer
 
-
-class Batches(keras.utils.PyDataset):
-    """Augmented batches in an order that depends on the seed and the epoch alone."""
-
-    def __init__(self, data: Images, training: Training, seed: int, teacher: Teacher | None = None) -> None:
-        super().__init__()
-        self.data, self.training, self.seed, self.teacher = data, training, seed, teacher
-        self.weights = class_weights(data.labels) if training.class_weight == "balanced" else None
-        self.start(0)
-
-    def start(self, epoch: int) -> None:
-        """Puts the images in the order of an epoch."""
-        self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
-
-    def __len__(self) -> int:
-        return -(-len(self.data) // self.training.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        """Images, class numbers or a teacher's targets, and the weight of each image where classes have one."""
-        size = self.training.batch_size
-        chosen = self.order[index * size : (index + 1) * size]
-        rng = np.random.default_rng((self.seed, self.epoch, index))
-        how = self.training.augment
-        mirrored = mirrored_in_turn(chosen, self.seed, self.epoch) if how.startswith("alternate") else None
-        images = augment(self.data.images[chosen], how, rng, mirrored)
-        labels = self.data.labels[chosen]
-        targets = self.teacher.targets(images, labels) if self.teacher else labels
-        batch = to_float(images), targets
-        return batch if self.weights is None else (*batch, self.weights[labels])
-
-
-def class_weights(labels: np.ndarray) -> np.ndarray:
-    """A weight for every class, (classes,) float32: all classes together weigh the same, images 1 in the mean."""
-    counts = np.bincount(labels)
-    return np.asarray(len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1)), np.float32)
+VALIDATION_BATCH = 250  # images at a time, without gradients
 
 
 class _Watch(keras.callbacks.Callback):
@@ -101,8 +67,9 @@ def train(
     cannot be read.
     """
     keras.utils.set_random_seed(context.seed)
-    batches = Batches(data, training, context.seed, teacher)
-    compile_model(model, batches, fast=arithmetic(context.arithmetic) != "plain")
+    chosen = arithmetic(context.arithmetic, training)
+    batches = make_batches(chosen, data, training, context.seed, teacher)
+    compile_model(model, batches, chosen)
     watch = _Watch(batches, context)
     callbacks: list[Any] = [watch]
     if training.ema:
@@ -121,6 +88,7 @@ def train(
         batches,
         epochs=training.epochs,
         validation_data=held_out,
+        validation_batch_size=VALIDATION_BATCH,
         callbacks=callbacks,
         shuffle=False,
         verbose=0,
@@ -133,20 +101,35 @@ def train(
     return {name: [float(v) for v in values] for name, values in history.history.items()}
 
 
-def compile_model(model: keras.Model, batches: Batches, *, fast: bool) -> None:
-    """Compile `model` for training on these batches, with the fast optimizers or Keras' own."""
+def make_batches(
+    chosen: Arithmetic, data: Images, training: Training, seed: int, teacher: Teacher | None = None
+) -> Batches:
+    """The batches for a model that was built for this arithmetic."""
+    if chosen == "plain" or keras.backend.backend() != "jax":
+        return Batches(data, training, seed, teacher)
+    from dse.training.device.chunks import Chunks
+
+    return Chunks(data, training, seed)
+
+
+def compile_model(model: keras.Model, batches: Batches, chosen: Arithmetic) -> None:
+    """Compile `model` for training on these batches, with the optimizers of this arithmetic."""
+    backend = keras.backend.backend()
     training, teacher = batches.training, batches.teacher
     loss = _loss(training, model.output_shape[-1])
     model.compile(
-        optimizer=make_optimizer(training, training.epochs * len(batches), fast=fast),
+        optimizer=make_optimizer(
+            training, training.epochs * batches.steps, fast=chosen != "plain" and backend == "tensorflow"
+        ),
         loss=distilled(loss, training) if teacher else loss,
         metrics=[accuracy if teacher else "accuracy"],
-        jit_compile=False,  # on a CPU, XLA takes longer to compile these networks than it saves
+        # On a CPU, XLA takes longer to compile these networks than it saves; JAX has nothing else.
+        jit_compile=backend == "jax",
     )
     # Made within the first step, the variables of optimizer and metrics cost more than all the rest of its tracing, and
     # a second tracing of it.
     model.optimizer.build(model.trainable_variables)
-    target = keras.ops.convert_to_tensor(batches[0][1][:1])
+    target = keras.ops.convert_to_tensor(batches.one_target())
     logits = keras.ops.zeros((1, model.output_shape[-1]))
     model.compute_metrics(None, target, logits)
     model.compute_loss(None, target, logits)

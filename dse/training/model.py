@@ -89,6 +89,7 @@ def build_model(
 class Builder:
     """Reads a network layer by layer; `tensors` has what comes out of each."""
 
+    whole = keras.Model
     convolution, split_convolution = keras.layers.Conv2D, SplitConv2D
     depthwise_convolution, fully_connected = keras.layers.DepthwiseConv2D, keras.layers.Dense
     normalization, functions = keras.layers.BatchNormalization, FUNCTIONS
@@ -110,7 +111,7 @@ class Builder:
 
     def model(self) -> keras.Model:
         """The model from the image to the last layer."""
-        return keras.Model(self.images, self.tensors[self.network.output.name])
+        return self.whole(self.images, self.tensors[self.network.output.name])
 
     def build(self, layer: Layer, *inputs: Any) -> Any:
         """What comes out of a layer."""

@@ -41,7 +41,7 @@ def train_candidate(
         seed=context.seed,
         l2=settings.l2,
         residual_gamma=settings.residual_gamma,
-        builder=builder_of(arithmetic(context.arithmetic)),
+        builder=builder_of(arithmetic(context.arithmetic, settings)),
     )
     teacher = Teacher(context.sources[settings.teacher], candidate.classes) if settings.teacher else None
     taken = start_from(model, context.sources[settings.pretrained]) if settings.pretrained else None

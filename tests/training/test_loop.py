@@ -13,9 +13,10 @@ from dse.errors import TrialError
 from dse.network.candidate import Candidate
 from dse.network.training import Training
 from dse.search.workers.trial import run_trial
-from dse.training.augmentation import augment
+from dse.training.augmentation import augment, draw
+from dse.training.batches import Batches, class_weights
 from dse.training.context import TrainingContext
-from dse.training.loop import Batches, class_weights, train
+from dse.training.loop import train
 from dse.training.model import build_model
 from dse.training.optimizers import make_optimizer
 from tests.helpers.networks import family_space, only_candidate
@@ -25,9 +26,14 @@ pytestmark = pytest.mark.keras
 SHORT = Training(epochs=2, batch_size=50)
 
 
+def augmented(images: np.ndarray, how: str, seed: int = 0) -> np.ndarray:
+    height, width = images.shape[1:3]
+    return augment(images, draw(how, len(images), (height, width), np.random.default_rng(seed)))
+
+
 def test_flip_mirrors_about_half() -> None:
     images = np.arange(2 * 2 * 3, dtype=np.uint8).reshape(1, 2, 2, 3).repeat(200, 0)
-    flipped = augment(images, "flip", np.random.default_rng(0))
+    flipped = augmented(images, "flip")
     mirrored = (flipped == images[:, :, ::-1]).all((1, 2, 3))
     assert ((flipped == images).all((1, 2, 3)) | mirrored).all()
     assert 70 < mirrored.sum() < 130
@@ -36,7 +42,7 @@ def test_flip_mirrors_about_half() -> None:
 def test_crop_moves_within_an_eighth() -> None:
     images = np.zeros((64, 32, 32, 3), np.uint8)
     images[:, 16, 16] = 255
-    rows, columns = np.nonzero(augment(images, "flip_crop", np.random.default_rng(0))[..., 0])[1:]
+    rows, columns = np.nonzero(augmented(images, "flip_crop")[..., 0])[1:]
     assert len(rows) == 64
     assert (rows.min(), rows.max()) == (12, 20)
     assert columns.min() >= 11
@@ -45,7 +51,7 @@ def test_crop_moves_within_an_eighth() -> None:
 
 def test_none_changes_nothing() -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype(np.uint8)
-    assert augment(images, "none", np.random.default_rng(0)) is images
+    assert augmented(images, "none") is images
 
 
 def test_batches_depend_on_seed_and_epoch_alone(sample_data: Data) -> None:
@@ -224,4 +230,4 @@ def test_images_are_those_that_a_gather_of_pixels_gives() -> None:
     rows = rng.integers(0, 3, 40)[:, None] + np.arange(12)
     columns = rng.integers(0, 3, 40)[:, None] + np.arange(10)
     expected = padded[np.arange(40)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    assert np.array_equal(augment(images, "flip_crop", np.random.default_rng(5)), expected)
+    assert np.array_equal(augmented(images, "flip_crop", seed=5), expected)

@@ -191,8 +191,23 @@ class Database:
                 return
             _insert(connection, USER, _attributes(trial_id, user_attrs))
             _insert(connection, SYSTEM, _attributes(trial_id, system_attrs))
-            rows = [{"trial_id": trial_id, "objective": n} | stored_value(value) for n, value in enumerate(values)]
-            _insert(connection, VALUES, rows)
+            _insert(connection, VALUES, _values(trial_id, values))
+
+    def rewrite(
+        self, trial_id: int, state: TrialState, values: list[float], key: str, changes: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Writes over a trial that has ended, which Optuna itself leaves alone: other values, and changes of the mapping
+        that is its user attribute `key`; that mapping as it is then."""
+        of_trial = (USER.c.trial_id == trial_id) & (USER.c.key == key)
+        with self._transaction() as connection:
+            # The first takes the locks, as in `add`.
+            connection.execute(TRIALS.update().where(TRIALS.c.trial_id == trial_id).values(state=state))
+            known = connection.execute(sqlalchemy.select(USER.c.value_json).where(of_trial)).scalar_one()
+            attribute = dict(json.loads(known)) | dict(changes)
+            connection.execute(USER.update().where(of_trial).values(value_json=json.dumps(attribute)))
+            connection.execute(VALUES.delete().where(VALUES.c.trial_id == trial_id))
+            _insert(connection, VALUES, _values(trial_id, values))
+        return attribute
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._storage.engine, self.shown)
@@ -231,6 +246,10 @@ def _insert(connection: sqlalchemy.Connection, table: Any, rows: list[dict[str, 
 
 def _attributes(trial_id: int, attrs: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
+
+
+def _values(trial_id: int, values: Sequence[float]) -> list[dict[str, Any]]:
+    return [{"trial_id": trial_id, "objective": n} | stored_value(value) for n, value in enumerate(values)]
 
 
 def _now() -> datetime:

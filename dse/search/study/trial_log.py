@@ -176,6 +176,26 @@ class TrialLog:
         """The trial could not be finished."""
         self._finish(number, "failed", {}, {}, {"reason": reason, **facts})
 
+    # -- amending
+
+    def amend(self, number: int, values: dict[str, float]) -> None:
+        """More is known of a complete trial, or of one that repeats it: these values, beside its own or in place of
+        them."""
+        entry = self._entries[number]
+        all_values = entry.record.values | values
+        objectives = [float(all_values[name]) for name in self.objectives]
+        self._rewrite(number, TrialState.COMPLETE, objectives, {"values": all_values})
+
+    def amend_failed(self, number: int, reason: str) -> None:
+        """A complete trial, or one that repeats it, is found to have failed."""
+        self._rewrite(number, TrialState.FAIL, [], {"outcome": "failed", "values": {}, "reason": reason})
+
+    def _rewrite(self, number: int, state: TrialState, objectives: list[float], changes: dict[str, Any]) -> None:
+        entry = self._entries[number]
+        ending = self._database.rewrite(entry.trial_id, state, objectives, "ending", changes)
+        record = _ended(entry.record, ending)
+        self._entries[number] = dataclasses.replace(entry, record=record, objectives=objectives or None)
+
     def _finish(
         self,
         number: int,

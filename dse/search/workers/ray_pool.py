@@ -22,6 +22,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from dse._util.backend import is_installed
 from dse._util.loopback import is_loopback
 from dse._util.units import bytes_text
 from dse.errors import RunError
@@ -45,6 +46,8 @@ class RayPool:
 
     def __init__(self, settings: WorkerSettings, num_workers: int, address: str | None = None) -> None:
         _set_switches(address)
+        if not is_installed("ray"):
+            raise RunError("Ray is not installed here; `workers` 0 trains in this process, without it")
         import ray  # reads the switches
 
         self.ray = ray

@@ -15,10 +15,7 @@ from dse.data.datasets import Data
 from dse.data.images import Images, as_input, to_float
 from dse.errors import ExportError, TornCheckpointError, TrialError
 from dse.network.candidate import Candidate
-from dse.quantization.convert import calibration_set, for_conversion, to_int8
 from dse.search.record import TrialResult
-from dse.tflite.deployable import check_deployable
-from dse.tflite.interpreters import run_litert
 from dse.training.arithmetic import arithmetic
 from dse.training.context import TrainingContext
 from dse.training.recipe import train_candidate
@@ -30,7 +27,8 @@ PREDICT_BATCH = 256
 def run_trial(candidate: Candidate, data: Data, context: TrainingContext, *, accuracy: str) -> TrialResult:
     """Train one candidate and evaluate it on the validation images. Raises TrialError.
 
-    `accuracy` is `float`, or `int8` to convert the network too and evaluate the file.
+    `accuracy` is `float`, or `int8` to convert the network too and evaluate the file; only TensorFlow can, and with
+    another backend of Keras that is left out.
     """
     started = time.monotonic()
     training, validation = (as_input(part, candidate.input_shape) for part in (data.train, data.validation))
@@ -49,18 +47,15 @@ def run_trial(candidate: Candidate, data: Data, context: TrainingContext, *, acc
             else float(np.mean(predict(model, validation) == validation.labels))
         )
         accuracy_int8 = None
-        if accuracy == "int8":
-            content = to_int8(for_conversion(candidate, model), calibration_set(training))
-            check_deployable(content)
-            logits = run_litert(content, validation.images)
-            accuracy_int8 = float(np.mean(logits.argmax(1) == validation.labels))
+        if accuracy == "int8" and keras.backend.backend() == "tensorflow":
+            accuracy_int8 = int8_accuracy(candidate, model, training, validation)
         return TrialResult(
             accuracy_float,
             accuracy_int8,
             history,
             time.monotonic() - started,
             weights_bytes(model),
-            arithmetic(context.arithmetic),
+            arithmetic(context.arithmetic, candidate.training),
         )
     except ExportError as error:
         raise TrialError(str(error)) from None
@@ -70,6 +65,18 @@ def run_trial(candidate: Candidate, data: Data, context: TrainingContext, *, acc
         if type(error).__name__ == "ResourceExhaustedError":
             raise TrialError(f"out of memory: {str(error)[:200]}") from None
         raise
+
+
+def int8_accuracy(candidate: Candidate, model: keras.Model, training: Images, validation: Images) -> float:
+    """The share of the validation images that the exported int8 file knows. Raises ExportError."""
+    from dse.quantization.convert import calibration_set, for_conversion, to_int8
+    from dse.tflite.deployable import check_deployable
+    from dse.tflite.interpreters import run_litert
+
+    content = to_int8(for_conversion(candidate, model), calibration_set(training))
+    check_deployable(content)
+    logits = run_litert(content, validation.images)
+    return float(np.mean(logits.argmax(1) == validation.labels))
 
 
 def predict(model: keras.Model, images: Images) -> np.ndarray:
