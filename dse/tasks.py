@@ -39,7 +39,7 @@ class Task(BaseModel):
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1  # share of the training images, where there is no val/
     accuracy: Literal["int8", "float"] = "int8"  # measured on the validation images
     objectives: Annotated[list[Measure], Field(min_length=1)] = ["accuracy", "params", "macs", "arena_bytes"]
-    training: Training = Training()
+    training: Training = Training(recipe="auto")
 
     @model_validator(mode="after")
     def _objectives_once(self) -> Self:
@@ -56,13 +56,19 @@ class Task(BaseModel):
 
 
 def load_task(name: str) -> Task:
-    """The task in a file, a shipped one by its name, or a folder of images. Raises FileError, UnknownNameError."""
+    """The task in a file, a shipped one by its name, or a folder of images. Raises FileError, UnknownNameError.
+
+    Its trainings go by the recipe for their length, unless its file says otherwise.
+    """
     folder = Path(name)
     if folder.is_dir() and name not in {path.stem for path in list_tasks()}:
         # Where the folder lies is no part of the task: its images are told apart by their checksum.
         return Task(task=folder.resolve().name, about="a folder of images", dataset=FOLDER_OF_IMAGES)
     document = load(find(FOLDER, name))
-    return document.check(Task, document.value)
+    task = document.check(Task, document.value)
+    # NOTE: not the default of `Training`: candidates and runs of before are without a recipe, and stay so.
+    settings = {name: getattr(task.training, name) for name in task.training.model_fields_set}
+    return task.model_copy(update={"training": Training(**{"recipe": "auto"} | settings)})
 
 
 def list_tasks() -> Iterator[Path]:

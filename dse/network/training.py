@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from dse.network.recipes import Recipe, by_recipe
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,14 @@ class QatSettings:
 
 
 class Training(BaseModel):
-    """Training settings. Every default is what we would advise for a small network on small images."""
+    """Training settings. The defaults are those of runs before there were recipes, which read them so; what we advise
+    for a small network on small images is `recipe: auto`, which tasks have by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 30
+    # What stands in place of the defaults of what is not given, by the number of epochs with `auto`; see recipes.py.
+    recipe: Recipe = "none"
     optimizer: Literal["adam", "adamw", "nadam", "sgd"] = "adam"
     learning_rate: Annotated[float, Field(gt=0, le=10)] = 3e-3
     # cosine and linear: down to zero; step: a tenth from the middle, a hundredth from 3/4 on
@@ -64,10 +70,17 @@ class Training(BaseModel):
         """The most epochs that it takes."""
         return self.epochs + (self.head_epochs if self.pretrained else 0)
 
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        """These settings in place of its own, and then what its recipe adds. Raises ValidationError."""
+        given = {name: getattr(self, name) for name in self.model_fields_set} | dict(settings)
+        return self.model_validate(by_recipe(given, self.epochs))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data. Settings that came later are left out at their defaults, and so are those without effect: ids and
-        settings of old runs stay."""
+        settings of old runs stay. Of a recipe that is still open only what was given."""
         values = self.model_dump()
+        if self.recipe == "auto":
+            return {name: value for name, value in values.items() if name in self.model_fields_set}
         for name in LATER:
             needs = NEEDS.get(name)
             if values[name] == Training.model_fields[name].default or (needs and not values[needs]):
@@ -80,4 +93,4 @@ NEEDS = {
     **dict.fromkeys(("head_epochs", "head_patience", "fine_tuning_rate", "sparsity"), "pretrained"),
     **dict.fromkeys(("teacher_weight", "temperature"), "teacher"),
 }
-LATER = ("warmup", "weight_decay", "ema", "residual_gamma", "class_weight", *NEEDS, "pretrained", "teacher")
+LATER = ("recipe", "warmup", "weight_decay", "ema", "residual_gamma", "class_weight", *NEEDS, "pretrained", "teacher")

@@ -182,6 +182,9 @@ def fine_tune(
             "batch_size": settings.batch_size,
             "optimizer": "adam",
             "schedule": "cosine",
+            "warmup": 0.0,
+            "weight_decay": 0.0,
+            "ema": 0.0,
         }
     )
     train(model, data, training, context)

@@ -130,7 +130,9 @@ class Screening:
         *blocks, head = (part.block for part in drawn.parts)
         assert isinstance(head, Head)
         stages = tuple(block for block in blocks if isinstance(block, Block))
-        return Candidate.make(drawn.shape, self._defaults.classes, stages, head, self._defaults.training)
+        return Candidate.make(
+            drawn.shape, self._defaults.classes, stages, head, self._defaults.training.with_settings({})
+        )
 
     def _width(self, body: Body) -> Memo[float]:
         return self._memo(open_of([body.width]), lambda values: float(body.width.of(values)))

@@ -6,10 +6,14 @@ import importlib.metadata
 import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from dse._util.backend import choose_backend
 from dse.data.datasets import Data
+from dse.network.recipes import RECIPES
+from dse.network.training import Training
+from dse.search.run_folder import run_task
 from dse.search.settings import Settings
 from dse.training.sources import WeightSource
 
@@ -45,6 +49,31 @@ def describe(settings: Settings, data: Data, sources: Mapping[str, WeightSource]
         "versions": {"python": platform.python_version()}
         | _versions(dict.fromkeys(("dse", *PACKAGES, choose_backend()))),
     }
+
+
+def with_training_of_run(settings: Settings) -> Settings:
+    """The settings, with trainings as the run in their folder has them when it began before there were recipes.
+
+    So the same command goes on with it. Raises RunError for a folder with a broken run.
+    """
+    asked = settings.task.training
+    if asked.recipe != "auto" or not (settings.folder / "run.yaml").exists():
+        return settings
+    recorded = run_task(settings.folder).training
+    own = asked.model_fields_set - {"recipe"}
+    if recorded.recipe != "none" or any(getattr(recorded, name) != getattr(asked, name) for name in own):
+        return settings
+    return replace(settings, task=settings.task.model_copy(update={"training": recorded}))
+
+
+def recipe_text(training: Training) -> str:
+    """What a recipe gave to a training, as a sentence; empty without one.
+
+    >>> recipe_text(Training().with_settings({"recipe": "auto", "epochs": 3}))
+    'recipe short, for 3 epochs: learning_rate 0.01, schedule linear, warmup 0.2, augment flip'
+    """
+    values = ", ".join(f"{name} {getattr(training, name)}" for name in RECIPES.get(training.recipe, ()))
+    return f"recipe {training.recipe}, for {training.epochs} epochs: {values}" if values else ""
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from dse.data.datasets import Data, load_data
 from dse.errors import NothingFitsError, RunError
 from dse.network.candidate import Candidate
 from dse.screening.feasibility import Nearest, find_nearest
-from dse.search.description import describe
+from dse.search.description import describe, recipe_text, with_training_of_run
 from dse.search.duplicates import Duplicates
 from dse.search.explorers.explorers import Explorers, make_explorer
 from dse.search.frames import write_trials
@@ -56,6 +56,7 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
     `pool` trains the trials in place of the workers that the settings ask for, and is closed when the last has ended;
     where there is nothing to train it is left alone. Raises RunError, DataError, NothingFitsError.
     """
+    settings = with_training_of_run(settings)
     data = load_data(settings.task, settings.data)
     if settings.classes not in (None, len(data.classes)):
         raise RunError(
@@ -119,6 +120,8 @@ class _Loop:
         self.observer.began(self.settings, self.data, nearest, self.summary.trained)
         for text in self.settings.space.idle_settings(self.defaults):
             self.observer.note(text)
+        if recipe := recipe_text(nearest.candidate.training):
+            self.observer.note(recipe)
         kept = self.data.image_shape[0]
         if (largest := max(self.settings.space.resolutions(), default=0)) > kept:
             self.observer.note(

@@ -8,6 +8,8 @@ import yaml
 
 from dse.errors import DseError
 from dse.network.candidate import Candidate
+from dse.network.recipes import without_recipe
+from dse.network.training import Training
 from dse.space.space import Space, parse_space
 from dse.space.template import COLORS
 
@@ -24,6 +26,10 @@ def space_of(candidate: Candidate, name: str, about: str = "", **training: Any) 
             f"candidate {candidate.id} takes images of {height}x{width}x{channels}; "
             "expected square ones in colour or grey"
         )
+    own = candidate.training.model_dump()
+    # Another length wants another recipe, where one gave its settings.
+    known = without_recipe(own) if "epochs" in training else own
+    settings = Training().with_settings(known | training).model_dump()
     tree = {
         "space": name,
         "about": about,
@@ -31,7 +37,7 @@ def space_of(candidate: Candidate, name: str, about: str = "", **training: Any) 
         "color": color,
         "stages": [{"block": b.kind} | b.model_dump(mode="json", exclude_defaults=True) for b in candidate.blocks],
         "head": candidate.head.model_dump(mode="json", exclude_defaults=True),
-        "training": candidate.training.model_dump() | training,  # all of it: nothing is the task's to choose
+        "training": settings,  # all of them: nothing is the task's to choose
     }
     return _written(tree, f"{name}.yaml")
 

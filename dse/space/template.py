@@ -146,7 +146,7 @@ class Template:
         head = body.build_head(values, width)
         settings = {key: leaf.of(values) for key, leaf in self.training.items()}
         try:
-            training = Training.model_validate(recipe.model_dump() | settings)
+            training = recipe.with_settings(settings)
         except ValidationError as error:
             raise NetworkError("training", complaint(Training, error.errors()[0])) from None
         try:

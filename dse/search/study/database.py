@@ -196,8 +196,8 @@ class Database:
     def rewrite(
         self, trial_id: int, state: TrialState, values: list[float], key: str, changes: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Writes over a trial that has ended, which Optuna itself leaves alone: other values, and changes of the mapping
-        that is its user attribute `key`; that mapping as it is then."""
+        """Writes over a trial that has ended, which Optuna itself leaves alone: other values, and changes of a mapping,
+        its user attribute `key`; that mapping as it is then."""
         of_trial = (USER.c.trial_id == trial_id) & (USER.c.key == key)
         with self._transaction() as connection:
             # The first takes the locks, as in `add`.
