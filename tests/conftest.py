@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from tests.helpers.browser import browser as browser  # a fixture of all tests
 
 @pytest.fixture(scope="session")
 def sample_data() -> Data:
-    """The bundled sample of CIFAR-10."""
-    return load_data(load_task("cifar10"), "sample")
+    """Two thousand of the bundled sample of CIFAR-10: as many as tests have time for."""
+    whole = load_data(load_task("cifar10"), "sample")
+    return replace(whole, train=whole.train.first(1800), validation=whole.validation.first(200))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Writes the bundled sample: make_sample.py FOLDER, where FOLDER holds cifar-10-batches-bin.
 
-200 training and 100 test images of every class, drawn with seed 0, as lossless WebP sheets of 50 tiles a row.
+600 training and 100 test images of every class, drawn with seeds of their own, as lossless WebP sheets of 50 tiles a
+row.
 """
 
 import json
@@ -16,9 +17,9 @@ from dse.data.cifar import CIFAR, SAMPLE, read_cifar
 def main(folder: Path) -> None:
     layout = CIFAR["cifar10"]
     classes, train, test = read_cifar(folder / layout.folder, layout)
-    rng = np.random.default_rng(0)
     labels: dict[str, list[int]] = {}
-    for split, part, each in (("train", train, 200), ("test", test, 100)):
+    for seed, (split, part, each) in enumerate((("train", train, 600), ("test", test, 100))):
+        rng = np.random.default_rng(seed)
         chosen = np.concatenate([rng.permutation(np.flatnonzero(part.labels == c))[:each] for c in range(10)])
         chosen = rng.permutation(chosen)
         tiles = part.images[chosen].reshape(-1, 50, 32, 32, 3).transpose(0, 2, 1, 3, 4)

@@ -68,6 +68,8 @@ class PlainObserver:
         if settings.space.domains:
             which = "one of them" if len(settings.boards) > 1 else "it"
             self.line(f"      {nearest.share:.0%} of random candidates of {settings.space.name} fit {which}")
+        if recipe := nearest.candidate.training.recipe_text():
+            self.line(f"recipe: {recipe}")
         self.line(
             f"run:  {settings.folder}" + (f" (goes on after {done} trial{'s' if done > 1 else ''})" if done else "")
         )

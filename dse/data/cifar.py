@@ -74,7 +74,7 @@ def _records(path: Path, layout: CifarLayout, count: int, classes: int) -> Image
 
 
 def read_sample() -> tuple[tuple[str, ...], Images, Images]:
-    """The bundled sample of CIFAR-10: 2,000 training and 1,000 test images."""
+    """The bundled sample of CIFAR-10: 6,000 training and 1,000 test images."""
     from PIL import Image
 
     about = json.loads((SAMPLE / "labels.json").read_text(encoding="utf-8"))

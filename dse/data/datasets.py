@@ -119,6 +119,6 @@ def _cifar(task: Task, location: str | None) -> ImageSet:
         return read_official(name, data_home() / layout.folder)
     if name == "cifar10":
         classes, train, test = read_sample()
-        text = "bundled sample of CIFAR-10 (2,000 training and 1,000 test images)"
+        text = "bundled sample of CIFAR-10 (6,000 training and 1,000 test images)"
         return ImageSet(classes, train, None, test, text, free=True)
     raise DataError(f"no {name} in {data_home()}; get it with: dse data get {name}")

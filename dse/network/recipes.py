@@ -13,7 +13,13 @@ Recipe = Literal["none", "auto", "short", "long"]
 
 # Without crops a few epochs learn more; with them more epochs do.
 SHORT_EPOCHS = 8
-_SHORT: dict[str, Any] = {"learning_rate": 1e-2, "schedule": "linear", "warmup": 0.2, "augment": "flip"}
+_SHORT: dict[str, Any] = {
+    "optimizer": "adam",
+    "learning_rate": 1e-2,
+    "schedule": "linear",
+    "warmup": 0.2,
+    "augment": "flip",
+}
 RECIPES: dict[str, dict[str, Any]] = {"short": _SHORT, "long": _SHORT | {"augment": "flip_crop"}}
 # Whoever says one of these has a recipe of their own.
 OWN = ("optimizer", "pretrained")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dse.network.recipes import Recipe, by_recipe
+from dse.network.recipes import RECIPES, Recipe, by_recipe
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,16 @@ class Training(BaseModel):
         """These settings in place of its own, and then what its recipe adds. Raises ValidationError."""
         given = {name: getattr(self, name) for name in self.model_fields_set} | dict(settings)
         return self.model_validate(by_recipe(given, self.epochs))
+
+    def recipe_text(self) -> str:
+        """What its recipe gave, as a sentence; empty without one.
+
+        >>> Training(recipe="auto", augment="none").with_settings({"epochs": 3}).recipe_text()
+        'short: optimizer adam, learning_rate 0.01, schedule linear, warmup 0.2'
+        """
+        given = RECIPES.get(self.recipe, {}).items()
+        values = ", ".join(f"{name} {value}" for name, value in given if getattr(self, name) == value)
+        return f"{self.recipe}: {values}" if values else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data. Settings that came later are left out at their defaults, and so are those without effect: ids and

@@ -11,8 +11,6 @@ from typing import Any
 
 from dse._util.backend import choose_backend
 from dse.data.datasets import Data
-from dse.network.recipes import RECIPES
-from dse.network.training import Training
 from dse.search.run_folder import run_task
 from dse.search.settings import Settings
 from dse.training.sources import WeightSource
@@ -64,16 +62,6 @@ def with_training_of_run(settings: Settings) -> Settings:
     if recorded.recipe != "none" or any(getattr(recorded, name) != getattr(asked, name) for name in own):
         return settings
     return replace(settings, task=settings.task.model_copy(update={"training": recorded}))
-
-
-def recipe_text(training: Training) -> str:
-    """What a recipe gave to a training, as a sentence; empty without one.
-
-    >>> recipe_text(Training().with_settings({"recipe": "auto", "epochs": 3}))
-    'recipe short, for 3 epochs: learning_rate 0.01, schedule linear, warmup 0.2, augment flip'
-    """
-    values = ", ".join(f"{name} {getattr(training, name)}" for name in RECIPES.get(training.recipe, ()))
-    return f"recipe {training.recipe}, for {training.epochs} epochs: {values}" if values else ""
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from dse.data.datasets import Data, load_data
 from dse.errors import NothingFitsError, RunError
 from dse.network.candidate import Candidate
 from dse.screening.feasibility import Nearest, find_nearest
-from dse.search.description import describe, recipe_text, with_training_of_run
+from dse.search.description import describe, with_training_of_run
 from dse.search.duplicates import Duplicates
 from dse.search.explorers.explorers import Explorers, make_explorer
 from dse.search.frames import write_trials
@@ -120,8 +120,6 @@ class _Loop:
         self.observer.began(self.settings, self.data, nearest, self.summary.trained)
         for text in self.settings.space.idle_settings(self.defaults):
             self.observer.note(text)
-        if recipe := recipe_text(nearest.candidate.training):
-            self.observer.note(recipe)
         kept = self.data.image_shape[0]
         if (largest := max(self.settings.space.resolutions(), default=0)) > kept:
             self.observer.note(

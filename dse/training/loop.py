@@ -94,8 +94,9 @@ def train(
         verbose=0,
     )
     if watch.broken is not None:
+        batch = (watch.broken + 1) * (batches.steps // len(batches))
         raise TrialError(
-            f"the loss became {history.history['loss'][-1]} in epoch {batches.epoch + 1}, batch {watch.broken + 1}"
+            f"the loss became {history.history['loss'][-1]} in epoch {batches.epoch + 1}, batch {batch}"
             f" (learning rate {training.learning_rate:g})"
         )
     return {name: [float(v) for v in values] for name, values in history.history.items()}

@@ -88,7 +88,7 @@ def test_a_person_has_half_a_per_cent_of_the_picture(folder: Path, tmp_path: Pat
     assert data.image_shape == (24, 24, 3)
     whole = np.asarray(Image.open(folder / "val2014" / f"COCO_val2014_{11:012}.jpg").resize((24, 24)), float)
     kept = data.test.images[data.test_files.index(f"person/COCO_val2014_{11:012}.jpg")].astype(float)
-    assert np.abs(kept - whole).mean() < 4  # squashed, and a JPEG again
+    assert np.abs(kept - whole).mean() < 6  # squashed, and a JPEG again
     by_mask = VwwSettings(size=24, by="mask")
     build(folder, tmp_path / "mask", by_mask)
     assert numbers(tmp_path / "mask")["train/person"] == [4, 6]
