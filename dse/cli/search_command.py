@@ -65,6 +65,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Parallel trials on Ray; 0 runs in this process.",
 )
+@click.option(
+    "--at-once",
+    type=click.IntRange(min=1, max=64),
+    default=1,
+    show_default=True,
+    help="With --workers 0, on JAX: so many trials at once in this process, for a GPU that one does not fill.",
+)
 @click.option("--ray-address", help="Use this Ray cluster instead of a local one.")
 @click.option(
     "--threads",
@@ -112,6 +119,7 @@ def command(
     timeout: str | None,
     epochs: int | None,
     workers: int,
+    at_once: int,
     ray_address: str | None,
     threads: int | None,
     arithmetic: Asked,
@@ -167,6 +175,7 @@ def command(
         timeout=parse_duration(timeout) if timeout else None,
         epochs=epochs,
         workers=workers,
+        at_once=at_once,
         ray_address=ray_address,
         threads=threads,
         arithmetic=arithmetic,

@@ -43,6 +43,7 @@ from dse.search.workers.events import (
 from dse.search.workers.inline import InlinePool
 from dse.search.workers.jobs import Job, Pool, WorkerSettings
 from dse.search.workers.ray_pool import RayPool
+from dse.search.workers.threads import ThreadPool
 from dse.space.space import Defaults
 from dse.training.sources import IMAGENET, WeightSource, read_sources, write_trained
 
@@ -154,6 +155,10 @@ class _Loop:
         settings = WorkerSettings(
             self.data, asked.task.accuracy, asked.seed, asked.threads, *limits, self.sources, asked.arithmetic
         )
+        if asked.at_once > 1:
+            if asked.workers:
+                raise RunError("`at_once` is for trials in this process, with `workers` 0")
+            return ThreadPool(settings, asked.at_once)
         if asked.workers == 0:
             return InlinePool(settings, self._handle)
         return RayPool(settings, asked.workers, asked.ray_address)

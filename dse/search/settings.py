@@ -32,6 +32,7 @@ class Settings:
     timeout: float | None = None  # seconds, after which no new trial starts
     epochs: int | None = None
     workers: int = 2
+    at_once: int = 1  # trials in this process, without workers
     ray_address: str | None = None
     threads: int | None = None  # of each worker
     trial_timeout: float | None = None  # seconds, after which a trial is ended as failed

@@ -407,6 +407,10 @@ def test_a_trial_over_its_time_has_failed_and_another_limit_is_the_same_run(tmp_
 def test_a_memory_limit_needs_a_worker_that_can_be_ended(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="`worker_memory` needs a worker"):
         search(settings(tmp_path, worker_memory=2**30), Watcher())
+    with pytest.raises(RunError, match="`at_once` is for trials in this process, with `workers` 0"):
+        search(settings(tmp_path, workers=2, at_once=2), Watcher())
+    with pytest.raises(RunError, match="`at_once` is for trainings on JAX, and this is tensorflow"):
+        search(settings(tmp_path, at_once=2), Watcher())
 
 
 def test_no_time_at_all_is_refused(tmp_path: Path) -> None:
