@@ -72,9 +72,9 @@ lint: $(READY) ## ruff: rules and format; which package may import which
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
-demo: $(READY) ## the main job on the bundled images, in ten minutes at most
-	$(BIN)/dse search --space cmv3.yaml --board imxrt1060 --max-macs 5M --data sample \
-		--explorer random --trials 14 --epochs 12 --timeout 5m --out demo
+demo: $(READY) ## the main job on the bundled images, in eight minutes with the install
+	$(BIN)/dse search --space mixed.yaml --board nano33ble --max-macs 4M --data sample \
+		--explorer random --trials 6 --epochs 24 --timeout 3m --out demo
 	@echo "look at demo/plots/front.html; the bundles are in demo/bundles/"
 
 mutants: $(READY) ## the code broken on purpose, a line at a time: fails where tests stay green (about an hour)

@@ -198,6 +198,12 @@ def test_the_gain_is_measured() -> None:
     assert bfloat16._gain() > 0
 
 
-def test_another_backend_computes_as_keras_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arithmetics.keras.backend, "backend", lambda: "jax")
+def test_other_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX computes on a device, on PyTorch Keras does; a teacher answers on the host."""
+    taught = Training(teacher="a.keras")
+    monkeypatch.setattr(arithmetics.keras.backend, "backend", lambda: "torch")
     assert arithmetic("auto") == arithmetic("fused") == "plain"
+    monkeypatch.setattr(arithmetics.keras.backend, "backend", lambda: "jax")
+    assert (arithmetic("auto"), arithmetic("bf16"), arithmetic("auto", taught)) == ("fused", "bf16", "plain")
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    assert arithmetic("auto") == "bf16"

@@ -4,12 +4,13 @@ What differs from Keras' own is how a step is computed, not what: names, weights
 class has the name of Keras' class, of which the paths inside a checkpoint are made: a training may go on with either.
 
 Keras computes a batch norm operator by operator; in oneDNN a depthwise convolution with a multiplier, or one whose
-kernel is larger than its image, runs in no fast kernel; 1x1 is a matrix product. `benchmarks/bench_training.py`
-measures it.
+kernel is larger than its image, and the gradient of a depthwise kernel above 3x3, run in no fast kernel; 1x1 is a
+matrix product. `benchmarks/bench_training.py` measures it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,7 +18,10 @@ import tensorflow as tf
 
 from dse.training.model import FUNCTIONS, MISH_SCALE, MISH_SHIFT, Builder
 
-FEWEST_CHANNELS = 8  # of a convolution that multiplies in bfloat16
+# Products for each value that goes in or out, from which bfloat16 gains more than it costs to convert them. Of 16, 24,
+# 32 and 48 the best for six networks on Zen 4, by little.
+FEWEST_PRODUCTS = 32
+DEPTHWISE_SIZE = 3  # of the largest depthwise kernel of which oneDNN's fast kernel computes the gradient
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -48,7 +52,7 @@ class Conv2D(keras.layers.Conv2D):
         if not training or self.groups > 1 or height * width < 2:
             return super().call(inputs)
         x, kernel = inputs, tf.convert_to_tensor(self.kernel)
-        if self.bfloat16 and inputs.shape[-1] >= FEWEST_CHANNELS:
+        if self.bfloat16 and _products(kernel.shape) >= FEWEST_PRODUCTS:
             x, kernel = tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16)
         if tuple(self.kernel_size) == (1, 1) and tuple(self.strides) == (1, 1):
             y = tf.matmul(tf.reshape(x, (-1, inputs.shape[-1])), kernel[0, 0])
@@ -57,6 +61,12 @@ class Conv2D(keras.layers.Conv2D):
             y = tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
         y = tf.cast(y, tf.float32)
         return y + self.bias if self.use_bias else y
+
+
+def _products(kernel: Any) -> float:
+    """Of a kernel (height, width, in, out), for each value of its input and output."""
+    height, width, channels, filters = kernel
+    return height * width * channels * filters / (channels + filters)
 
 
 class Bfloat16Conv2D(Conv2D):
@@ -70,7 +80,8 @@ Bfloat16Conv2D.__name__ = Conv2D.__name__
 
 
 class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
-    """A multiplier as so many convolutions without one; a kernel larger than its image on an image padded before."""
+    """A multiplier as so many convolutions without one; a kernel larger than its image on an image padded before; the
+    gradient of a kernel above 3x3 in parts."""
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         if not training:
@@ -82,15 +93,55 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
                 inputs, [(0, 0), *map(_same_padding, inputs.shape[1:3], self.kernel_size, self.strides), (0, 0)]
             )
             padding = "VALID"
-        parts = [
-            tf.nn.depthwise_conv2d(inputs, part, (1, *self.strides, 1), padding)
-            for part in tf.split(kernel, self.depth_multiplier, axis=3)
-        ]
+        convolve = _depthwise(tuple(self.kernel_size), tuple(self.strides), padding)
+        parts = [convolve(inputs, part) for part in tf.split(kernel, self.depth_multiplier, axis=3)]
         y = parts[0]
         if len(parts) > 1:  # the channels that come of one stand side by side
             y = tf.stack(parts, axis=4)
             y = tf.reshape(y, (-1, y.shape[1], y.shape[2], y.shape[3] * y.shape[4]))
         return y + self.bias if self.use_bias else y
+
+
+def _depthwise(size: tuple[int, int], strides: tuple[int, int], padding: str) -> Callable[[Any, Any], Any]:
+    """A depthwise convolution without a multiplier, of which the gradient of a large kernel is computed in parts."""
+    options = {"strides": [1, *strides, 1], "padding": padding}
+
+    def convolve(x: Any, kernel: Any) -> Any:
+        return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, **options)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def in_parts(x: Any, kernel: Any) -> Any:
+        def gradient(upstream: Any) -> Any:
+            of_input = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+                input_sizes=tf.shape(x), filter=kernel, out_backprop=upstream, **options
+            )
+            return of_input, _kernel_gradient(x, upstream, size, strides, padding)
+
+        return convolve(x, kernel), gradient
+
+    return in_parts if max(size) > DEPTHWISE_SIZE else convolve
+
+
+def _kernel_gradient(x: Any, upstream: Any, size: tuple[int, int], strides: tuple[int, int], padding: str) -> Any:
+    """The gradient of a depthwise kernel (height, width, channels, 1): each part of it is that of a smaller kernel on a
+    part of the image."""
+    if padding == "SAME":
+        x = tf.pad(x, [(0, 0), *map(_same_padding, x.shape[1:3], size, strides), (0, 0)])
+
+    def part(top: int, left: int) -> Any:
+        height, width = min(DEPTHWISE_SIZE, size[0] - top), min(DEPTHWISE_SIZE, size[1] - left)
+        bottom = top + (upstream.shape[1] - 1) * strides[0] + height
+        right = left + (upstream.shape[2] - 1) * strides[1] + width
+        return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=x[:, top:bottom, left:right], filter_sizes=[height, width, x.shape[3], 1], out_backprop=upstream,
+            strides=[1, *strides, 1], padding="VALID",
+        )  # fmt: skip
+
+    rows = [
+        tf.concat([part(top, left) for left in range(0, size[1], DEPTHWISE_SIZE)], axis=1)
+        for top in range(0, size[0], DEPTHWISE_SIZE)
+    ]
+    return tf.concat(rows, axis=0)
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
