@@ -74,7 +74,7 @@ types: $(READY) ## mypy, strict
 
 demo: $(READY) ## the main job on the bundled images, in eight minutes with the install
 	$(BIN)/dse search --space mixed.yaml --board nano33ble --max-macs 4M --data sample \
-		--explorer random --trials 6 --epochs 24 --timeout 3m --out demo
+		--explorer random --trials 6 --epochs 16 --timeout 3m --out demo
 	@echo "look at demo/plots/front.html; the bundles are in demo/bundles/"
 
 mutants: $(READY) ## the code broken on purpose, a line at a time: fails where tests stay green (about an hour)
