@@ -15,11 +15,11 @@ from dse.search.workers.jobs import Job, WorkerSettings
 from dse.training.context import Deadline, TrainingContext
 
 
-def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object]) -> TrialEnded:
+def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object], *, alone: bool = True) -> TrialEnded:
     """Run a job; how it ended. A trial's own failure is an event: nothing is raised but interrupts.
 
     `tell` is called with what happens before. A trial that is over its time ends after a batch; what comes after the
-    training is not limited here.
+    training is not limited here. `alone`: no other trial is under way in this process.
     """
     from dse.search.workers.trial import run_trial
 
@@ -35,7 +35,7 @@ def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object])
             deadline=None if limit is None else Deadline(limit, candidate.training.all_epochs, began),
             arithmetic=settings.arithmetic,
         )
-        result = run_trial(candidate, settings.data, context, accuracy=settings.accuracy)
+        result = run_trial(candidate, settings.data, context, accuracy=settings.accuracy, alone=alone)
         return TrialDone(job.number, result, time.monotonic() - began)
     except DseError as error:
         reason = str(error)

@@ -70,7 +70,7 @@ class ThreadPool:
 
     def _run(self, job: Job) -> None:
         try:
-            ended = perform(job, self.settings, self._tell)
+            ended = perform(job, self.settings, self._tell, alone=False)
         except _Closed:
             return
         self.events.put(ended)

@@ -24,16 +24,19 @@ from dse.training.weights import weights_bytes
 PREDICT_BATCH = 256
 
 
-def run_trial(candidate: Candidate, data: Data, context: TrainingContext, *, accuracy: str) -> TrialResult:
+def run_trial(
+    candidate: Candidate, data: Data, context: TrainingContext, *, accuracy: str, alone: bool = True
+) -> TrialResult:
     """Train one candidate and evaluate it on the validation images. Raises TrialError.
 
     `accuracy` is `float`, or `int8` to convert the network too and evaluate the file; only TensorFlow can, and with
-    another backend of Keras that is left out.
+    another backend of Keras that is left out. Beside other trials in this process, it is not `alone`.
     """
     started = time.monotonic()
     training, validation = (as_input(part, candidate.input_shape) for part in (data.train, data.validation))
     try:
-        keras.backend.clear_session()
+        if alone:  # it forgets what other threads are in the middle of, too
+            keras.backend.clear_session()
         try:
             model, history = train_candidate(candidate, training, validation, context)
         except TornCheckpointError:
