@@ -67,7 +67,7 @@ def test_main_prints_the_class(bundle: Path, tmp_path: Path) -> None:
     ("file", "old", "new", "message"),
     [
         # a score, half an image, an operator: whatever is wrong, some golden image shows it
-        ("golden.cc", "kGoldenOutputs[kNumGolden][kNumClasses] = {\n    {\n    ", "\\g<0>1", "golden image 0: scores differ by"),
+        ("golden.cc", "kGoldenOutputs[kNumGolden][kNumClasses] = {\n    {\n    ", "\\g<0>64 ^ ", "golden image 0: scores differ by"),
         ("classifier.cc", "kInputBytes\\);", "kInputBytes / 2);", "golden image"),
         ("op_resolver.h", ".*AddHardSwish.*", "", "an arena of 1048576 bytes is too small, or an operator is missing"),
     ],
