@@ -78,6 +78,22 @@ def test_convolution(kernel: int, size: int, stride: int, bias: bool) -> None:
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("groups", [2, 4])
+@pytest.mark.parametrize(("channels", "filters"), [(8, 12), (64, 68)])  # as one product, and too many for that
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (1, 2), (3, 1)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_grouped(groups: int, channels: int, filters: int, kernel: int, stride: int, bias: bool) -> None:
+    """Keras' own computes all groups in one operator."""
+    x = RNG.normal(size=(3, 6, 5, channels)).astype(np.float32)
+    options = {"filters": filters, "kernel_size": kernel, "strides": stride, "padding": "same", "groups": groups}
+    theirs, ours = keras.layers.Conv2D(**options, use_bias=bias), layers.SplitConv2D(**options, use_bias=bias)
+    theirs.build(x.shape)
+    ours.build(x.shape)
+    ours.set_weights(theirs.get_weights())
+    for one, other in zip(values_and_gradients(theirs, x), values_and_gradients(ours, x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_batch_norm_keeps_the_variance_that_keras_keeps() -> None:
     x = RNG.normal(2, 3, size=(2, 2, 2, 5)).astype(np.float32)  # eight values a channel: N/(N-1) is 8/7
     theirs, ours = pair("BatchNormalization", x, momentum=0.9, epsilon=1e-3)
