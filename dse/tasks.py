@@ -67,8 +67,7 @@ def load_task(name: str) -> Task:
     document = load(find(FOLDER, name))
     task = document.check(Task, document.value)
     # NOTE: not the default of `Training`: candidates and runs of before are without a recipe, and stay so.
-    settings = {name: getattr(task.training, name) for name in task.training.model_fields_set}
-    return task.model_copy(update={"training": Training(**{"recipe": "auto"} | settings)})
+    return task.model_copy(update={"training": Training(**{"recipe": "auto"} | task.training.given)})
 
 
 def list_tasks() -> Iterator[Path]:

@@ -25,11 +25,8 @@ def unfinished(run: Path) -> list[TrialRecord]:
     repeat another are among them. Raises RunError."""
     if run_task(run).accuracy != "int8":
         return []
-    return [record for record in load_summary(run).records if "accuracy_float" in record.values and _is_open(record)]
-
-
-def _is_open(record: TrialRecord) -> bool:
-    return "accuracy_int8" not in record.values
+    trained = [record for record in load_summary(run).records if "accuracy_float" in record.values]
+    return [record for record in trained if "accuracy_int8" not in record.values]
 
 
 def finish_run(run: Path, data: str | None = None, note: Note = lambda text: None) -> int:
@@ -46,7 +43,7 @@ def finish_run(run: Path, data: str | None = None, note: Note = lambda text: Non
             raise RunError(f"{run}: int8 files are made by TensorFlow, and Keras computes with {backend} here")
         images = data_of_run(run, data)
         quiet_tensorflow()
-        log = TrialLog(place_of(run), load_summary(run).objectives)
+        log = TrialLog(place_of(run), list(run_task(run).objectives))
         try:
             _convert(run, records, images, log, note)
         finally:

@@ -70,10 +70,14 @@ class Training(BaseModel):
         """The most epochs that it takes."""
         return self.epochs + (self.head_epochs if self.pretrained else 0)
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that were said, without defaults."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
     def with_settings(self, settings: Mapping[str, Any]) -> Self:
         """These settings in place of its own, and then what its recipe adds. Raises ValidationError."""
-        given = {name: getattr(self, name) for name in self.model_fields_set} | dict(settings)
-        return self.model_validate(by_recipe(given, self.epochs))
+        return self.model_validate(by_recipe(self.given | dict(settings), self.epochs))
 
     def recipe_text(self) -> str:
         """What its recipe gave, as a sentence; empty without one.
@@ -88,9 +92,9 @@ class Training(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Plain data. Settings that came later are left out at their defaults, and so are those without effect: ids and
         settings of old runs stay. Of a recipe that is still open only what was given."""
-        values = self.model_dump()
         if self.recipe == "auto":
-            return {name: value for name, value in values.items() if name in self.model_fields_set}
+            return self.given
+        values = self.model_dump()
         for name in LATER:
             needs = NEEDS.get(name)
             if values[name] == Training.model_fields[name].default or (needs and not values[needs]):

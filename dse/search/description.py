@@ -58,8 +58,8 @@ def with_training_of_run(settings: Settings) -> Settings:
     if asked.recipe != "auto" or not (settings.folder / "run.yaml").exists():
         return settings
     recorded = run_task(settings.folder).training
-    own = asked.model_fields_set - {"recipe"}
-    if recorded.recipe != "none" or any(getattr(recorded, name) != getattr(asked, name) for name in own):
+    own = {name: value for name, value in asked.given.items() if name != "recipe"}
+    if recorded.recipe != "none" or any(getattr(recorded, name) != value for name, value in own.items()):
         return settings
     return replace(settings, task=settings.task.model_copy(update={"training": recorded}))
 

@@ -8,7 +8,7 @@ import yaml
 
 from dse.errors import DseError
 from dse.network.candidate import Candidate
-from dse.network.recipes import without_recipe
+from dse.network.recipes import by_recipe, without_recipe
 from dse.network.training import Training
 from dse.space.space import Space, parse_space
 from dse.space.template import COLORS
@@ -29,7 +29,7 @@ def space_of(candidate: Candidate, name: str, about: str = "", **training: Any) 
     own = candidate.training.model_dump()
     # Another length wants another recipe, where one gave its settings.
     known = without_recipe(own) if "epochs" in training else own
-    settings = Training().with_settings(known | training).model_dump()
+    settings = Training().model_dump() | by_recipe(known | training, candidate.training.epochs)
     tree = {
         "space": name,
         "about": about,

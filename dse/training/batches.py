@@ -53,7 +53,8 @@ class Batches(keras.utils.PyDataset):
 
     def one_target(self) -> np.ndarray:
         """What one image is to come to, (1, ...)."""
-        return self[0][1][:1]
+        images, labels = self.data.images[:1], self.data.labels[:1]
+        return self.teacher.targets(images, labels) if self.teacher else labels
 
 
 def class_weights(labels: np.ndarray) -> np.ndarray:

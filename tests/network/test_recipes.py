@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dse.errors import FileError
 from dse.network.candidate import Candidate
 from dse.network.recipes import RECIPES, SHORT_EPOCHS
 from dse.network.training import Training
@@ -75,6 +76,8 @@ def test_another_length_takes_another_recipe() -> None:
     assert only_candidate(space_of(short, "again")).training == short.training
     before = dataclasses.replace(short, training=Training(epochs=4))
     assert only_candidate(space_of(before, "again", epochs=100)).training == Training(epochs=100)
+    with pytest.raises(FileError, match="learning_rate"):  # and no error of a library
+        space_of(short, "again", learning_rate=100.0)
     referred = only_candidate(with_training(load_space("cmv3_buildable"), epochs=2))
     assert referred.training.recipe == "none"
 

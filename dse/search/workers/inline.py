@@ -45,12 +45,17 @@ def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object],
     return TrialFailed(job.number, reason, time.monotonic() - began)
 
 
+def refuse_memory_limit(settings: WorkerSettings) -> None:
+    """Raises RunError where a limit is asked for that only a process of its own can be held to."""
+    if settings.worker_memory is not None:
+        raise RunError("`worker_memory` needs a worker that can be ended: `workers` 1 or more")
+
+
 class InlinePool:
     """One job at a time, in this process. `tell` is called with epochs as they end."""
 
     def __init__(self, settings: WorkerSettings, tell: Callable[[Event], object]) -> None:
-        if settings.worker_memory is not None:
-            raise RunError("`worker_memory` needs a worker that can be ended: `workers` 1 or more")
+        refuse_memory_limit(settings)
         self.settings, self.tell = settings, tell
         self.jobs: deque[Job] = deque()
         quiet_tensorflow(settings.threads)

@@ -14,7 +14,7 @@ from dse._util.backend import choose_backend
 from dse._util.quiet import quiet_tensorflow
 from dse.errors import RunError
 from dse.search.workers.events import Event, TrialDone, TrialFailed
-from dse.search.workers.inline import perform
+from dse.search.workers.inline import perform, refuse_memory_limit
 from dse.search.workers.jobs import Job, WorkerSettings
 
 PATIENCE = 5.0  # seconds that threads have to end when the pool is closed
@@ -28,8 +28,7 @@ class ThreadPool:
     """`at_once` jobs at a time, in threads of this process. Raises RunError where Keras does not compute with JAX."""
 
     def __init__(self, settings: WorkerSettings, at_once: int) -> None:
-        if settings.worker_memory is not None:
-            raise RunError("`worker_memory` needs a worker that can be ended: `workers` 1 or more")
+        refuse_memory_limit(settings)
         if (backend := choose_backend()) != "jax":
             raise RunError(f"`at_once` is for trainings on JAX, and this is {backend}: `workers` trains in parallel")
         self.settings, self.at_once = settings, at_once

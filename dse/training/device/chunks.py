@@ -52,6 +52,3 @@ class Chunks(Batches):
         stacked = {name: np.stack([step[name] for step in steps]) for name in steps[0]}
         small = {name: part.astype(np.int32) if part.dtype == np.int64 else part for name, part in stacked.items()}
         return ({"data": self.resident, "steps": small},)
-
-    def one_target(self) -> np.ndarray:
-        return self.data.labels[:1]

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
+from dse.data.images import to_float
 from dse.training.device.augmentation import augment
 from dse.training.model import Builder, SplitConv2D
 
@@ -26,7 +27,7 @@ class CompiledModel(keras.Model):
             chosen = changes["chosen"]
             images = augment(jnp.take(resident["images"], chosen, axis=0), changes)
             labels = jnp.take(resident["labels"], chosen)
-            batch = [images.astype(jnp.float32) / 255, labels]
+            batch = [to_float(images), labels]
             if "weights" in resident:
                 batch.append(jnp.take(resident["weights"], labels))
             _, state = super(CompiledModel, self).train_step(state, tuple(batch))
@@ -44,6 +45,10 @@ class CompiledModel(keras.Model):
 class _Bfloat16Products:
     """Products in bfloat16 while training; weights, sums over a batch and all that is evaluated stay float32."""
 
+    def product(self, inputs: Any, kernel: Any) -> Any:
+        layer: Any = self
+        return layer.convolution_op(inputs, kernel)
+
     def call(self, inputs: Any, training: Any = None) -> Any:
         if not training:
             return super().call(inputs)  # type: ignore[misc]
@@ -56,15 +61,9 @@ class _Bfloat16Products:
 class Bfloat16Conv2D(_Bfloat16Products, keras.layers.Conv2D):
     """A convolution."""
 
-    def product(self, inputs: Any, kernel: Any) -> Any:
-        return self.convolution_op(inputs, kernel)
-
 
 class Bfloat16SplitConv2D(_Bfloat16Products, SplitConv2D):
     """A grouped convolution."""
-
-    def product(self, inputs: Any, kernel: Any) -> Any:
-        return self.convolution_op(inputs, kernel)
 
 
 class Bfloat16DepthwiseConv2D(_Bfloat16Products, keras.layers.DepthwiseConv2D):

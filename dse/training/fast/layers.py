@@ -57,13 +57,23 @@ class Conv2D(keras.layers.Conv2D):
         x, kernel = inputs, tf.convert_to_tensor(self.kernel)
         if self.bfloat16 and _products(kernel.shape) >= FEWEST_PRODUCTS:
             x, kernel = tf.cast(x, tf.bfloat16), tf.cast(kernel, tf.bfloat16)
-        if tuple(self.kernel_size) == (1, 1) and tuple(self.strides) == (1, 1):
-            y = tf.matmul(tf.reshape(x, (-1, inputs.shape[-1])), kernel[0, 0])
-            y = tf.reshape(y, (-1, height, width, self.filters))
+        if _is_pointwise(self):
+            y = _pointwise(x, kernel[0, 0])
         else:
             y = tf.nn.conv2d(x, kernel, self.strides, self.padding.upper())
         y = tf.cast(y, tf.float32)
         return y + self.bias if self.use_bias else y
+
+
+def _is_pointwise(layer: Any) -> bool:
+    """Whether a convolution is 1x1 without a stride."""
+    return bool(tuple(layer.kernel_size) == tuple(layer.strides) == (1, 1))
+
+
+def _pointwise(images: Any, kernel: Any) -> Any:
+    """A 1x1 convolution with a kernel (in, out), as a matrix product."""
+    height, width, channels = images.shape[1:]
+    return tf.reshape(tf.matmul(tf.reshape(images, (-1, channels)), kernel), (-1, height, width, kernel.shape[1]))
 
 
 def _products(kernel: Any) -> float:
@@ -87,16 +97,14 @@ class SplitConv2D(model.SplitConv2D):
     and putting it together again takes longer than to multiply by them."""
 
     def call(self, inputs: Any, training: Any = None) -> Any:
-        height, width, channels = inputs.shape[1:]
-        alone = tuple(self.kernel_size) == tuple(self.strides) == (1, 1)
-        if not (training and alone and channels * self.filters <= MOST_GROUPED):
+        channels = inputs.shape[-1]
+        if not (training and _is_pointwise(self) and channels * self.filters <= MOST_GROUPED):
             return super().call(inputs)
         group_of_input = np.arange(channels) // (channels // self.groups)
         group_of_output = np.arange(self.filters) // (self.filters // self.groups)
         same_group = tf.constant(group_of_input[:, None] == group_of_output[None], tf.float32)
         kernel = tf.tile(tf.convert_to_tensor(self.kernel)[0, 0], (self.groups, 1)) * same_group
-        y = tf.matmul(tf.reshape(inputs, (-1, channels)), kernel)
-        y = tf.reshape(y, (-1, height, width, self.filters))
+        y = _pointwise(inputs, kernel)
         return y + self.bias if self.use_bias else y
 
 
@@ -110,9 +118,7 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         kernel = tf.convert_to_tensor(self.kernel)
         padding = self.padding.upper()
         if padding == "SAME" and max(self.kernel_size) > min(inputs.shape[1:3]):
-            inputs = tf.pad(
-                inputs, [(0, 0), *map(_same_padding, inputs.shape[1:3], self.kernel_size, self.strides), (0, 0)]
-            )
+            inputs = _padded(inputs, self.kernel_size, self.strides)
             padding = "VALID"
         convolve = _depthwise(tuple(self.kernel_size), tuple(self.strides), padding)
         parts = [convolve(inputs, part) for part in tf.split(kernel, self.depth_multiplier, axis=3)]
@@ -147,7 +153,7 @@ def _kernel_gradient(x: Any, upstream: Any, size: tuple[int, int], strides: tupl
     """The gradient of a depthwise kernel (height, width, channels, 1): each part of it is that of a smaller kernel on a
     part of the image."""
     if padding == "SAME":
-        x = tf.pad(x, [(0, 0), *map(_same_padding, x.shape[1:3], size, strides), (0, 0)])
+        x = _padded(x, size, strides)
 
     def part(top: int, left: int) -> Any:
         height, width = min(DEPTHWISE_SIZE, size[0] - top), min(DEPTHWISE_SIZE, size[1] - left)
@@ -163,6 +169,11 @@ def _kernel_gradient(x: Any, upstream: Any, size: tuple[int, int], strides: tupl
         for top in range(0, size[0], DEPTHWISE_SIZE)
     ]
     return tf.concat(rows, axis=0)
+
+
+def _padded(images: Any, size: tuple[int, int], strides: tuple[int, int]) -> Any:
+    """Images with what 'same' adds to them."""
+    return tf.pad(images, [(0, 0), *map(_same_padding, images.shape[1:3], size, strides), (0, 0)])
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
