@@ -18,7 +18,7 @@ from dse._util.units import bytes_text
 from dse.cli import COMMANDS, cli
 from dse.cost.report import estimate
 from dse.hardware.boards import list_boards, load_board
-from dse.network.candidate import Candidate
+from dse.network.candidate import Candidate, load_candidate
 from dse.search.settings import Settings
 from dse.space.space import load_space
 from tests.helpers.boards import engine_board
@@ -347,8 +347,11 @@ def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
     engine = ("--board", str(engine_board(tmp_path)))
     rows = json.loads(dse("front", str(run), *engine, "--json").stdout)
     assert rows
-    # Not always less: what 3x3 convolutions are written out in counts too.
-    assert all(0 < row["inplace_bytes"] != row["arena_bytes"] for row in rows)
+    # Not always less than TFLM's: what 3x3 convolutions are written out in counts too.
+    for row in rows:
+        cost = estimate(load_candidate(run / "models" / row["id"] / "candidate.json").network)
+        assert (row["inplace_bytes"], row["arena_bytes"]) == (cost.inplace_bytes, cost.arena_bytes)
+        assert 0 < cost.inplace_bytes != cost.arena_bytes
     text = dse("front", str(run), *engine).stdout
     assert "in place" in text
     assert "latency (tinyengine)" in text
