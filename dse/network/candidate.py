@@ -44,11 +44,16 @@ class Candidate:
     ) -> Candidate:
         """The canonical candidate. Raises NetworkError when the values describe no network."""
         builder = NetworkBuilder(input_shape)
-        x, canonical = "input", []
+        x, canonical = "input", list[Block]()
         for index, block in enumerate(blocks):
-            with builder.at(layer_prefix(index, block)):
-                canonical.append(within_limits(block.canonical(builder.shapes[x]), builder.where))
-                x = canonical[-1].lower(builder, x)
+            if block.does_nothing(builder.shapes[x]):
+                continue
+            try:
+                with builder.at(layer_prefix(len(canonical), block)):
+                    canonical.append(within_limits(block.canonical(builder.shapes[x]), builder.where))
+                    x = canonical[-1].lower(builder, x)
+            except NetworkError as error:  # where it stands among those that were given
+                raise NetworkError(layer_prefix(index, block), error.problem) from None
         head = within_limits(head.canonical(), "head")
         candidate = cls(input_shape, classes, tuple(canonical), head, training)
         with builder.at("head"):

@@ -110,17 +110,18 @@ class Compiler:
         domain = self._domain(place, stage["block"])
         families: dict[str, Settings[Block]] = {}
         for option_place, option in _options(place, stage["block"], domain):
-            name, own = self._family(option_place, option)
-            self._leaf(scaled_path, scaled, partial(self._scaled, name))
-            self.document.mapping(path, shared, (*STAGE_KEYS, *BLOCKS[name].model_fields))
+            name, kind, own = self._family(option_place, option)
+            block_type = BLOCKS[kind]
+            self._leaf(scaled_path, scaled, partial(self._scaled, kind))
+            self.document.mapping(path, shared, (*STAGE_KEYS, *block_type.model_fields))
             known = {key: value for key, value in shared.items() if key not in own}
             self.document.renamed((*option_place, name), (*place, name))
-            own_leaves = self._leaves((*place, name), own, BLOCKS[name])
-            missing = [k for k, f in BLOCKS[name].model_fields.items() if f.is_required() and k not in {**known, **own}]
+            own_leaves = self._leaves((*place, name), own, block_type)
+            missing = [k for k, f in block_type.model_fields.items() if f.is_required() and k not in {**known, **own}]
             if missing:
-                raise self.document.error(path, f"missing key {missing[0]!r} of block {name!r}")
-            leaves = {key: self._field((*path, key), value, BLOCKS[name]) for key, value in known.items()}
-            families[name] = self._together(path, BLOCKS[name], leaves | own_leaves)
+                raise self.document.error(path, f"missing key {missing[0]!r} of block {kind!r}")
+            leaves = {key: self._field((*path, key), value, block_type) for key, value in known.items()}
+            families[name] = self._together(path, block_type, leaves | own_leaves)
         beside: tuple[Node, ...] = open_of([repeats, scaled_leaf])
         if not domain:
             ((name, settings),) = families.items()
@@ -129,17 +130,25 @@ class Compiler:
         block = Open(path_text(place), domain, below)
         return Stage(path, block, repeats, scaled_leaf, families, (block,))
 
-    def _family(self, place: Path_, family: Any) -> tuple[str, dict[str, Any]]:
+    def _family(self, place: Path_, family: Any) -> tuple[str, str, dict[str, Any]]:
+        """The name of an option, its block, and the values beside that: an option has the name of its block, or another
+        one and the key 'block'."""
         name, own = next(iter(family.items())) if isinstance(family, dict) and len(family) == 1 else (family, None)
         if not isinstance(name, str):
             raise self.document.error(place, f"came {show(family)}, expected a block, or one 'block: {{...}}'")
-        if name not in BLOCKS:
-            raise self.document.error(
-                place, f"unknown block {name!r}{did_you_mean(name, BLOCKS)} known: {', '.join(BLOCKS)}"
-            )
         if own is not None and not isinstance(own, dict):
             raise self.document.error(place, f"came {show(own)}, expected the values of block {name!r} as a mapping")
-        return name, own or {}
+        own = dict(own or {})
+        kind = own.pop("block", name)
+        if not isinstance(kind, str) or kind not in BLOCKS:
+            raise self.document.error(
+                place, f"unknown block {kind!r}{did_you_mean(str(kind), BLOCKS)} known: {', '.join(BLOCKS)}"
+            )
+        if kind != name and (name in BLOCKS or not re.fullmatch(r"[A-Za-z]\w*", name)):
+            raise self.document.error(
+                place, f"came the name {name!r} for a {kind}, expected a word that is no block, as in wide_{kind}"
+            )
+        return name, kind, own
 
     # -- values
 

@@ -229,6 +229,12 @@ class TestAvgPool(Contract):
     operators = frozenset({"AVERAGE_POOL_2D"})
 
 
+class TestSkip(Contract):
+    """Nothing where the shape stays, else a convolution that changes it."""
+
+    block = "skip"
+
+
 class TestRelu(Contract):
     """Fused into the operator before it: no operator, no memory."""
 

@@ -38,11 +38,11 @@ def test_shapes_and_parameters_of_random_candidates(part: slice, random_candidat
 def test_the_candidates_cover_all_families(random_candidates: list[Candidate]) -> None:
     assert len(random_candidates) >= 200
     seen = {block.kind for candidate in random_candidates for block in candidate.blocks}
-    assert seen == set(BLOCKS) - {"depthwise", "max_pool", "avg_pool", "residual"}
+    assert seen == set(BLOCKS) - {"depthwise", "max_pool", "avg_pool", "residual", "skip"}
     assert seen == {block.kind for candidate in random_candidates[QUICK] for block in candidate.blocks}
 
 
-@pytest.mark.parametrize("family", ["depthwise", "max_pool", "avg_pool", "residual"])
+@pytest.mark.parametrize("family", ["depthwise", "max_pool", "avg_pool", "residual", "skip"])
 def test_plain_blocks_agree_too(family: str) -> None:
     network = only_candidate(family_space(family)).network
     model = build_model(network)

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from dse.cost.formulas import layer_costs
-from dse.errors import NetworkError
+from dse.errors import FileError, NetworkError
 from dse.network.blocks import BLOCKS
 from dse.network.builder import NetworkBuilder
+from dse.network.candidate import Candidate
 from dse.space.space import load_space, parse_space
 
 IN = 8  # input channels of the block under test, on an 8x8 map
@@ -151,3 +152,47 @@ def test_cmv3s_table_row_by_row() -> None:
     ]
     assert (candidate.head.channels, candidate.head.features, candidate.head.dropout) == (256, 576, 0.8)
     assert np.prod(candidate.network.output.shape) == 10
+
+
+def test_a_skip_is_no_block_where_the_shape_stays() -> None:
+    """So networks that skip at different places, and are the same, are one candidate."""
+    space = parse_space(
+        """
+space: skipping
+stem: {block: conv, channels: 8, stride: 2}
+stages:
+  - {block: &layer {choice: [skip, conv, wide: {block: bneck, kernel: 5, expansion: 6}]}, channels: 8}
+  - {block: *layer, channels: 8}
+  - {block: *layer, channels: 16, stride: 2}
+""",
+        "skipping.yaml",
+    )
+    paths = [f"stages[{index}].block" for index in range(3)]
+
+    def candidate(*names: str) -> Candidate:
+        return space.build(dict(zip(paths, names, strict=True)))
+
+    assert candidate("skip", "conv", "conv").id == candidate("conv", "skip", "conv").id
+    assert [block.kind for block in candidate("skip", "skip", "skip").blocks] == ["conv", "skip"]
+    wide = candidate("wide", "skip", "wide")
+    assert [(block.kind, getattr(block, "kernel", None)) for block in wide.blocks] == [
+        ("conv", 3),
+        ("bneck", 5),
+        ("bneck", 5),
+    ]
+    assert Candidate.from_json(wide.to_json()).network == wide.network
+    assert len({candidate.id for _, candidate in space.candidates()}) == (1 + 2 + 2 * 2) * 3
+
+
+def test_an_error_behind_a_skip_names_its_stage() -> None:
+    with pytest.raises(FileError, match=r"t.yaml:6: stages\[1\]: impossible network: groups 3 do not divide 8 input"):
+        parse_space(
+            """
+space: broken
+stem: {block: conv, channels: 8, stride: 2}
+stages:
+  - {block: skip, channels: 8}
+  - {block: conv, groups: 3, channels: 9}
+""",
+            "t.yaml",
+        )

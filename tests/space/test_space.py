@@ -140,6 +140,8 @@ def test_training_settings_can_vary() -> None:
         ("space: x\nstage: []\n", "s.yaml:2: stage: unknown key 'stage', did you mean 'stages'? known keys:"),
         ("space: x\nstages:\n  - {block: bnek, channels: 8}\n", "unknown block 'bnek', did you mean 'bneck'?"),
         (with_block("{block: conv, chanels: 8}"), "s.yaml:3: stages[0].chanels: unknown key 'chanels', did you mean 'channels'?"),
+        (with_block("{block: {choice: [wide: {block: bnek}]}, channels: 8}"), "unknown block 'bnek', did you mean 'bneck'?"),
+        (with_block("{block: {choice: [conv: {block: bneck}]}, channels: 8}"), "came the name 'conv' for a bneck, expected a word"),
         (with_block("{block: conv}"), "s.yaml:3: stages[0]: missing key 'channels' of block 'conv'"),
         (with_block("{block: conv, channels: 8, kernel: 4}"), "stages[0].kernel: came 4, expected 1, 2, 3, 5, 7, 9 or 11"),
         (with_block("{block: conv, channels: wide}"), "stages[0].channels: came 'wide', expected a whole number"),

@@ -68,6 +68,10 @@ class Block(BaseModel):
         """The same block with every value written out and values without effect at their defaults."""
         return self
 
+    def does_nothing(self, in_shape: Shape) -> bool:
+        """Whether it has no layers behind such an input: a candidate is written without it."""
+        return False
+
     def lower(self, builder: NetworkBuilder, x: str) -> str:
         """Writes the layers of this block; returns the output tensor. Raises NetworkError."""
         raise NotImplementedError

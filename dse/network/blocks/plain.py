@@ -1,4 +1,4 @@
-"""Plain blocks: convolution, depthwise convolution, depthwise-separable convolution, pooling."""
+"""Plain blocks: convolution, depthwise convolution, depthwise-separable convolution, pooling, and none at all."""
 
 from __future__ import annotations
 
@@ -92,3 +92,17 @@ class AvgPooling(MaxPooling):
 
     def lower(self, builder: NetworkBuilder, x: str) -> str:
         return builder.avg_pool(x, "pool", self.kernel, self.stride, self.padding)
+
+
+class Skip(Block):
+    """No block: the image as it is, where its shape stays; else a 1x1 convolution with batch norm, which changes it."""
+
+    kind: ClassVar[str] = "skip"
+    channel_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {"channels": ("conv",)}
+    channels: Channels
+
+    def does_nothing(self, in_shape: Shape) -> bool:
+        return self.keeps_shape(in_shape, self.channels)
+
+    def lower(self, builder: NetworkBuilder, x: str) -> str:
+        return builder.conv(x, "conv", self.channels, 1, self.stride)
