@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "Show a network as the table that papers print.",
     "table": "Show what a space costs on a grid, such as its widths.",
     "screen": "Look at a whole space before anything is trained.",
+    "simulate": "Try explorers on a table of trained networks, in place of trainings.",
     "reproduce": "Hold published figures of reference networks against ours.",
     "check": "Check spaces, tasks and boards.",
     "sample": "Draw random candidates of a space.",

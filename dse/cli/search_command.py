@@ -39,15 +39,14 @@ if TYPE_CHECKING:
     "--explorer",
     "explorers",
     multiple=True,
-    help="Who proposes (dse list explorers); several propose in turn, or by share, as in nni:tpe=0.3. "
-    "[default: optuna:nsga2]",
+    help="Who proposes (dse list explorers); several propose in turn, or by share, as in nni:tpe=0.3. [default: bayes]",
 )
 @click.option(
-    "--screen",
+    "--best-of",
     type=click.IntRange(min=1, max=1000),
     default=1,
     show_default=True,
-    help="Proposals to draw for each trial; of those that fit, the one with the most MACs is trained.",
+    help="Proposals to draw for each trial; the one that is expected to better the front most is trained.",
 )
 @click.option(
     "--trials",
@@ -114,7 +113,7 @@ def command(
     task: str,
     data: str | None,
     explorers: tuple[str, ...],
-    screen: int,
+    best_of: int,
     trials: int,
     timeout: str | None,
     epochs: int | None,
@@ -157,7 +156,7 @@ def command(
 
     if ui_port and not ui:
         raise DseError("--ui-port is the port of a --ui, and none is asked for")
-    shares = parse_explorers(explorers)
+    shares = parse_explorers(explorers) if explorers else {}
     the_space, the_task = load_space(space), load_task(task)
     the_boards = tuple(load_boards(boards))
     if epochs is not None and "epochs" in the_space.tree.get("training", {}):
@@ -170,7 +169,7 @@ def command(
         budgets=Budgets.of_boards(the_boards, **limits),
         folder=out or Path("results") / "-".join([the_space.name, *(board.name for board in the_boards)]),
         explorers=shares,
-        screen=screen,
+        best_of=best_of,
         trials=trials,
         timeout=parse_duration(timeout) if timeout else None,
         epochs=epochs,

@@ -61,6 +61,20 @@ class Part:
         return self.sections[shape]
 
 
+def sections_of(parts: Sequence[Part], shape: Shape, classes: int) -> list[Section] | None:
+    """The sections of a network of these parts behind an image of this shape; None where one does not fit."""
+    found: list[Section] = []
+    for part in parts:
+        if isinstance(part.block, Block) and part.block.does_nothing(shape):
+            continue
+        section = part.sections[shape] if shape in part.sections else part.behind(shape, classes)
+        if section is None:
+            return None
+        found.append(section)
+        shape = section.shape
+    return found
+
+
 class Drawn(NamedTuple):
     """One random candidate: its image, its blocks and head, and what they cost."""
 
@@ -100,7 +114,7 @@ class Screening:
 
     def draw(self) -> Drawn:
         """One random candidate."""
-        image = shape = self._images.draw()
+        image = self._images.draw()
         backbone = self._backbones.draw()
         kind = backbone, self._widths[backbone].draw()
         if kind not in self._bodies:
@@ -114,14 +128,7 @@ class Screening:
                 parts += drawn
         if not fits_together:
             return Drawn(image, [], None)
-        found: list[Section] = []
-        for part in parts:
-            section = part.sections[shape] if shape in part.sections else part.behind(shape, self._defaults.classes)
-            if section is None:
-                return Drawn(image, parts, None)
-            found.append(section)
-            shape = section.shape
-        return Drawn(image, parts, found)
+        return Drawn(image, parts, sections_of(parts, image, self._defaults.classes))
 
     def candidate(self, drawn: Drawn) -> Candidate:
         """What was drawn, as a candidate; its training is the defaults'. Raises NetworkError when it is none."""

@@ -40,6 +40,7 @@ class SectionCost(NamedTuple):
     flash_bytes: int
     inplace_bytes: int
     fused_bytes: int
+    num_operators: int
     work: Work
 
     @property
@@ -143,6 +144,7 @@ def together(sections: Sequence[Section]) -> SectionCost:
         starting_bytes(tail, len(tensors), MICROCONTROLLER),
         round(flash),
         *engine_memory([section.engine for section in sections]),
+        sum(section.num_steps for section in sections),
         sum((section.work for section in sections), Work()),
     )
 

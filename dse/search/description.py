@@ -11,7 +11,8 @@ from typing import Any
 
 from dse._util.backend import choose_backend
 from dse.data.datasets import Data
-from dse.search.run_folder import run_task
+from dse.search.explorers.names import parse_explorers
+from dse.search.run_folder import read_run, run_task
 from dse.search.settings import Settings
 from dse.training.sources import WeightSource
 
@@ -27,13 +28,13 @@ def describe(settings: Settings, data: Data, sources: Mapping[str, WeightSource]
             "task": settings.task.to_dict(),
             "boards": [board.name for board in settings.boards],
             "limits": settings.budgets.limits(),
-            "explorer": explorers_text(settings.explorers),
+            "explorer": explorers_text(settings.explorers or parse_explorers(())),
             "epochs": settings.epochs,
             "seed": settings.seed,
             "data_sha256": data.digest,
         }
         # Earlier runs do not have these.
-        | ({"screen": settings.screen} if settings.screen > 1 else {})
+        | ({"best_of": settings.best_of} if settings.best_of > 1 else {})
         | ({"sources": {name: source.digest for name, source in sources.items()}} if sources else {}),
         "data": {
             "source": data.source,
@@ -49,13 +50,20 @@ def describe(settings: Settings, data: Data, sources: Mapping[str, WeightSource]
     }
 
 
-def with_training_of_run(settings: Settings) -> Settings:
-    """The settings, with trainings as the run in their folder has them when it began before there were recipes.
+def with_defaults_of_run(settings: Settings) -> Settings:
+    """The settings, with what they do not say as the run in their folder has it: defaults have changed over time, and
+    the same command goes on with it. Raises RunError for a folder with a broken run."""
+    is_run = (settings.folder / "run.yaml").exists()
+    if not settings.explorers:
+        named = read_run(settings.folder)["settings"]["explorer"].split(", ") if is_run else []
+        settings = replace(settings, explorers=parse_explorers(named))
+    return _with_training_of_run(settings) if is_run else settings
 
-    So the same command goes on with it. Raises RunError for a folder with a broken run.
-    """
+
+def _with_training_of_run(settings: Settings) -> Settings:
+    """With trainings as the run has them when it began before there were recipes."""
     asked = settings.task.training
-    if asked.recipe != "auto" or not (settings.folder / "run.yaml").exists():
+    if asked.recipe != "auto":
         return settings
     recorded = run_task(settings.folder).training
     own = {name: value for name, value in asked.given.items() if name != "recipe"}

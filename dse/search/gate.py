@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from dse.cost.metrics import figure
@@ -17,6 +18,7 @@ class Judgement:
     """What a candidate costs, and how that compares with the limits."""
 
     cost: CostReport
+    values: dict[str, float]  # that its trial records
     violations: dict[str, float]  # by how much each limit is broken; negative for room
     reasons: list[str]  # why it does not fit; none when it does
 
@@ -24,17 +26,21 @@ class Judgement:
 class Gate:
     """Judges candidates by their cost alone."""
 
-    def __init__(self, budgets: Budgets) -> None:
-        self.budgets = budgets
+    def __init__(self, budgets: Budgets, values_of: Callable[[CostReport], dict[str, float]]) -> None:
+        self.budgets, self._values_of = budgets, values_of
+
+    def cost_of(self, candidate: Candidate) -> CostReport:
+        """What the candidate costs."""
+        return estimate(candidate.network)
 
     def judge(self, candidate: Candidate) -> Judgement:
         """What the candidate costs, and whether it fits."""
-        cost = estimate(candidate.network)
-        return Judgement(cost, self.budgets.violations(cost), self.budgets.exceeded_by(cost))
+        cost = self.cost_of(candidate)
+        return Judgement(cost, self._values_of(cost), self.budgets.violations(cost), self.budgets.exceeded_by(cost))
 
     def fits(self, candidate: Candidate) -> bool:
         """Whether the candidate fits."""
-        return not self.budgets.exceeded_by(estimate(candidate.network))
+        return not self.budgets.exceeded_by(self.cost_of(candidate))
 
 
 def nothing_fits(settings: Settings, nearest: Nearest) -> str:

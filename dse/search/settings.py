@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dse.cost.metrics import by_board
-from dse.cost.report import CostReport
 from dse.data.datasets import Data
 from dse.hardware.board_metrics import check_known, upper_end
 from dse.hardware.boards import Board
-from dse.hardware.budget import Budgets
-from dse.search.explorers.names import DEFAULT
+from dse.hardware.budget import Budgets, Cost
+from dse.search.summary import cost_values
 from dse.space.space import Defaults, Space
 from dse.tasks import Task
 from dse.training.names import Asked
@@ -27,7 +26,8 @@ class Settings:
     boards: tuple[Board, ...]
     budgets: Budgets
     folder: Path
-    explorers: Mapping[str, float] = field(default_factory=lambda: {DEFAULT: 1.0})  # share of the proposals, by name
+    # Share of the proposals, by name; when none is named, those of the run that is in the folder, or the default.
+    explorers: Mapping[str, float] = field(default_factory=dict)
     trials: int = 20
     timeout: float | None = None  # seconds, after which no new trial starts
     epochs: int | None = None
@@ -40,14 +40,18 @@ class Settings:
     arithmetic: Asked = "auto"  # of trainings
     seed: int = 0
     data: str | None = None
-    screen: int = 1  # drafts per proposal, of which the one with the best cheap score is proposed
+    best_of: int = 1  # drafts per proposal, of which the one that is expected to better the front most is proposed
     storage: str | None = None  # address of a database to keep the study in, instead of study.db
     classes: int | None = None  # that the data must have, because a trained network has them
 
     def __post_init__(self) -> None:
         check_known(self.task.objectives, self.boards)
 
-    def values_on_boards(self, cost: CostReport) -> dict[str, float]:
+    def values_of(self, cost: Cost) -> dict[str, float]:
+        """The costs of a network that its trial records."""
+        return cost_values(cost) | self.values_on_boards(cost)
+
+    def values_on_boards(self, cost: Cost) -> dict[str, float]:
         """Those of the objectives and limits that depend on a board: the largest over the boards that a network fits.
 
         Over all of them where it fits none.

@@ -9,7 +9,7 @@ from dse.cost.metrics import METRICS, RECORDED
 from dse.cost.report import CostReport, estimate
 from dse.hardware.board_metrics import is_known, upper_end
 from dse.hardware.boards import Board
-from dse.hardware.budget import Budget, memory_of
+from dse.hardware.budget import Budget, Cost, memory_of
 from dse.search.pareto import front_rows
 from dse.search.record import TrialRecord
 
@@ -68,6 +68,6 @@ def _keeping_to(budget: Budget, records: list[TrialRecord]) -> Iterator[tuple[Tr
                 yield record, cost
 
 
-def cost_values(cost: CostReport) -> dict[str, float]:
+def cost_values(cost: Cost) -> dict[str, float]:
     """The costs that every trial records."""
     return {name: float(getattr(cost, name)) for name in RECORDED}

@@ -26,7 +26,7 @@ GIVEN = {
     "--task": "cifar100",
     "--data": "here",
     "--explorer": "random",
-    "--screen": "4",
+    "--best-of": "4",
     "--trials": "7",
     "--timeout": "1h",
     "--epochs": "3",
@@ -44,7 +44,7 @@ GIVEN = {
 TAKEN = {
     "data": "here",
     "explorers": {"random": 1.0},
-    "screen": 4,
+    "best_of": 4,
     "trials": 7,
     "timeout": 3600.0,
     "epochs": 3,

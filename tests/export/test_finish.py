@@ -149,3 +149,9 @@ def test_a_search_without_tensorflow_is_finished_with_it(tmp_path: Path) -> None
     assert not unfinished(tmp_path / "run")
     for record in after:
         assert record.values["accuracy_int8"] == pytest.approx(record.values["accuracy_float"], abs=0.04)
+
+    student = str(model_folder(tmp_path / "run", after[0].id))
+    longer = [*hidden, "train", student, "--epochs", "2", "--out", str(tmp_path / "longer")]
+    single = subprocess.run(longer, capture_output=True, text=True)
+    assert single.returncode == 0, single.stderr
+    assert [record.outcome for record in unfinished(tmp_path / "longer")] == ["complete"]

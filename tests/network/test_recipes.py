@@ -12,7 +12,7 @@ from dse.errors import FileError
 from dse.network.candidate import Candidate
 from dse.network.recipes import RECIPES, SHORT_EPOCHS
 from dse.network.training import Training
-from dse.search.description import describe, with_training_of_run
+from dse.search.description import describe, with_defaults_of_run
 from dse.space.conditions import first
 from dse.space.single import space_of, with_training
 from dse.space.space import Defaults, list_references, load_space, parse_space
@@ -109,18 +109,27 @@ def test_tasks_go_by_recipes(tmp_path: Path) -> None:
 
 
 def test_a_run_of_before_goes_on_as_it_began(tmp_path: Path) -> None:
-    """Its run.yaml has every setting, and none of a recipe."""
+    """Its run.yaml has every setting, and none of a recipe; and it was explored as was the default then."""
     asked = settings(tmp_path / "run")
-    before = dataclasses.replace(asked, task=asked.task.model_copy(update={"training": Training(epochs=30)}))
+    before = dataclasses.replace(
+        asked,
+        task=asked.task.model_copy(update={"training": Training(epochs=30)}),
+        explorers={"optuna:nsga2": 0.5, "random": 0.5},
+    )
     (tmp_path / "run").mkdir()
     from dse.data.datasets import load_data
 
     description = describe(before, load_data(before.task, "sample"), {})
     (tmp_path / "run" / "run.yaml").write_text(yaml.safe_dump(description))
-    assert with_training_of_run(asked) == before
+    assert with_defaults_of_run(asked) == before
+    said = dataclasses.replace(asked, explorers={"grid": 1.0})
+    assert with_defaults_of_run(said).explorers == {"grid": 1.0}  # it is refused then
+    asked = dataclasses.replace(asked, explorers=before.explorers)
     other = dataclasses.replace(
         asked, task=asked.task.model_copy(update={"training": Training(recipe="auto", epochs=31)})
     )
-    assert with_training_of_run(other) == other  # it is refused then, as a change of the task
+    assert with_defaults_of_run(other) == other  # it is refused then, as a change of the task
     fresh = dataclasses.replace(asked, folder=tmp_path / "other")
-    assert with_training_of_run(fresh) == fresh
+    assert with_defaults_of_run(fresh) == fresh
+    unsaid = dataclasses.replace(fresh, explorers={})
+    assert with_defaults_of_run(unsaid).explorers == {"bayes": 1.0}

@@ -40,6 +40,7 @@ def whole(candidate: Candidate) -> SectionCost:
         cost.flash_bytes,
         cost.inplace_bytes,
         cost.fused_bytes,
+        sum(cost.operators.values()),
         cost.work,
     )
 

@@ -53,7 +53,9 @@ def test_accuracy_against_latency(explorer: str, tmp_path: Path) -> None:
 
 def test_limits_of_latency_and_energy_exclude(tmp_path: Path) -> None:
     budgets = Budgets.of_boards([NANO], latency_ms=100.0, energy_mj=12.0)
-    summary = search(quick(tmp_path, ["accuracy", "macs"], budgets=budgets), Watcher(), FakePool())
+    summary = search(
+        quick(tmp_path, ["accuracy", "macs"], budgets=budgets, explorers={"optuna:random": 1.0}), Watcher(), FakePool()
+    )
     outcomes = {record.outcome for record in summary.records}
     assert {"complete", "infeasible"} <= outcomes
     for record in summary.records:

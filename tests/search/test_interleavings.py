@@ -25,7 +25,7 @@ from dse.data.images import Images
 from dse.hardware.budget import Budgets
 from dse.network.candidate import Candidate, id_of
 from dse.screening.feasibility import find_nearest
-from dse.search import loop
+from dse.search import driver, loop
 from dse.search.record import TrialRecord
 from dse.search.run_folder import load_summary, model_folder
 from dse.search.settings import Settings
@@ -104,7 +104,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "load_data", lambda task, location: data)
         patch.setattr(loop, "find_nearest", lambda *rest: replace(known, excess=0.0))
-        patch.setattr(loop, "UNPRODUCTIVE", 25)
+        patch.setattr(driver, "UNPRODUCTIVE", 25)
         # Optuna looks through all of its schema's history whenever it opens a database: most of the time of these tests.
         unchecked = partialmethod(RDBStorage.__init__, skip_compatibility_check=True)
         patch.setattr(RDBStorage, "__init__", unchecked)

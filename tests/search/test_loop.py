@@ -21,8 +21,8 @@ from dse.export.runs import export_run
 from dse.hardware.boards import load_board
 from dse.hardware.budget import Budgets
 from dse.screening.feasibility import find_nearest
-from dse.search import loop
-from dse.search.description import describe, with_training_of_run
+from dse.search import driver, loop
+from dse.search.description import describe, with_defaults_of_run
 from dse.search.explorers.explorers import make_explorer
 from dse.search.loop import search
 from dse.search.run_folder import load_summary, model_folder, read_run, run_boards
@@ -90,7 +90,11 @@ def test_optuna_reads_what_a_search_wrote(tmp_path: Path) -> None:
     """Its dashboard and load_study find every trial, with all that Optuna itself would have written."""
     task = load_task("cifar10").model_copy(update={"accuracy": "float"})
     summary = search(
-        settings(tmp_path, budgets=Budgets.of_boards([], params=900), trials=2, task=task), Watcher(), FakePool()
+        settings(
+            tmp_path, budgets=Budgets.of_boards([], params=900), trials=2, task=task, explorers={"optuna:nsga2": 1.0}
+        ),
+        Watcher(),
+        FakePool(),
     )
     study = optuna_reads(tmp_path)
     assert study.metric_names == list(task.objectives)
@@ -123,7 +127,7 @@ def test_no_candidate_is_trained_twice_and_the_same_command_goes_on(tmp_path: Pa
 
 def test_repeated_candidates_take_the_recorded_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The space has 12 candidates: asked for 100, the search trains each once and says that it is exhausted."""
-    monkeypatch.setattr(loop, "UNPRODUCTIVE", 60)
+    monkeypatch.setattr(driver, "UNPRODUCTIVE", 60)
     watcher = Watcher()
     summary = search(settings(tmp_path, trials=100, explorers={"random": 1.0}, task=quick_task()), watcher, FakePool())
     complete = {record.id: record for record in summary.records if record.outcome == "complete"}
@@ -142,7 +146,7 @@ def quick_task():  # type: ignore[no-untyped-def]
 def test_infeasible_candidates_never_train(tmp_path: Path) -> None:
     """Three of the twelve candidates fit. The others are refused with the reason, and do not count as trials."""
     watcher = Watcher()
-    limited = settings(tmp_path, budgets=Budgets.of_boards([], params=900), trials=3)
+    limited = settings(tmp_path, budgets=Budgets.of_boards([], params=900), trials=3, explorers={"optuna:random": 1.0})
     pool = FakePool()
     search(limited, watcher, pool)
     infeasible = [record for record in watcher.records if record.outcome == "infeasible"]
@@ -444,6 +448,6 @@ def test_infeasible_is_no_part_of_optunas_front(tmp_path: Path) -> None:
 def test_a_run_of_an_earlier_version_can_go_on(tmp_path: Path) -> None:
     """What the committed run says of its task is what is asked for now in its folder."""
     shutil.copy(RUN / "run.yaml", tmp_path)
-    asked = with_training_of_run(dataclasses.replace(settings(tmp_path), task=load_task("cifar10")))
+    asked = with_defaults_of_run(dataclasses.replace(settings(tmp_path), task=load_task("cifar10")))
     described = describe(asked, load_data(asked.task, "sample"), {})
     assert described["settings"]["task"] == read_run(RUN)["settings"]["task"]

@@ -284,7 +284,7 @@ def test_infeasible_failed_and_repeated_trials_are_shown_as_such(
         return TrialFailed(job.number, "no luck") if len(done) == 2 else perform(job, *rest)
 
     monkeypatch.setattr(inline, "perform", second_fails)
-    monkeypatch.setattr("dse.search.loop.UNPRODUCTIVE", 30)
+    monkeypatch.setattr("dse.search.driver.UNPRODUCTIVE", 30)
     with NniObserver(Watcher(), port) as observer:
         run = settings(tmp_path, trials=4, explorers={"optuna:random": 1.0}, budgets=Budgets.of_boards([], params=900))
         records = search(run, observer).records

@@ -9,71 +9,24 @@ tight budget costs them nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, islice
+from itertools import count
 
 import numpy as np
 
 from dse.errors import NetworkError, RunError
-from dse.network.candidate import Candidate
-from dse.screening.proxies import DEFAULT, SCORES, Score, best_of
+from dse.search.costing import Costing
+from dse.search.explorers.base import Explorer, Fits, Settle
+from dse.search.explorers.bayes import BayesExplorer
 from dse.search.explorers.optuna_study import SamplerStudy
 from dse.search.explorers.scalarization import draw_weights, rewards
 from dse.search.record import TrialRecord
-from dse.search.study.distributions import recorded
 from dse.search.study.trial_log import Draft, Proposal, TrialLog
 from dse.space.conditions import Assignment, Recorded, Value, walk
 from dse.space.domains import FloatRange
 from dse.space.space import Defaults, Space
 
 SCREENED = 1000
-
-Fits = Callable[[Candidate], bool]
-
-
-@dataclass
-class Explorer:
-    """Proposes trials of one kind."""
-
-    name: str
-    log: TrialLog
-    space: Space
-    defaults: Defaults
-    seed: int
-    fits: Fits
-    screen: int = 1  # drafts, of which the one with the best score is proposed
-    score: Score = SCORES[DEFAULT]
-    population: int = 16  # of a generation, for those that have some
-
-    def __post_init__(self) -> None:
-        """What an explorer does when a search begins or goes on."""
-
-    def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
-        """A new trial in the log, after these; None when there is nothing left to propose."""
-        records = self.log.records() if records is None else records
-        drafts = islice(self.drafts(records), self.screen)
-        if self.screen == 1:
-            draft = next(drafts, None)
-        else:
-            known = {record.id for record in records}
-            draft = best_of(((draft, draft.candidate) for draft in drafts), self.fits, known, self.score)
-        return self.log.append(self.name, draft) if draft else None
-
-    def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
-        """What it would propose after these trials, first choice first; none when all have been proposed."""
-        for assignment in self.choices(records):
-            yield self._draft_of(assignment)
-
-    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
-        """The same as values for what the space leaves open."""
-        raise NotImplementedError
-
-    def _draft_of(self, assignment: Assignment) -> Draft:
-        chosen = self.space.choose(Recorded(assignment), self.defaults)
-        domains = {path: self.space.domains[path] for path in chosen.assignment}
-        params = {path: recorded(domains[path], value) for path, value in chosen.assignment.items()}
-        return Draft(params, domains, chosen.candidate, str(chosen.problem or ""))
 
 
 class OptunaExplorer(Explorer):
@@ -182,18 +135,21 @@ def make_explorer(
     defaults: Defaults,
     seed: int,
     fits: Fits,
-    screen: int = 1,
+    best_of: int = 1,
     population: int = 16,
+    costing: Costing | None = None,
+    settle: Settle = lambda draft: draft,
 ) -> Explorer:
     """The explorer of a name in `EXPLORERS`."""
     kinds: dict[str, type[Explorer]] = {
         "optuna": OptunaExplorer,
         "nni": NniExplorer,
+        "bayes": BayesExplorer,
         "random": RandomExplorer,
         "grid": GridExplorer,
     }
     kind = NniGridExplorer if name == "nni:gridsearch" else kinds[name.partition(":")[0]]
-    return kind(name, log, space, defaults, seed, fits, screen, population=population)
+    return kind(name, log, space, defaults, seed, fits, best_of, population=population, costing=costing, settle=settle)
 
 
 def asked_for(space: Space, values: Assignment) -> dict[str, Value]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dse.errors import DseError, UnknownNameError
 
 EXPLORERS = {
+    "bayes": "Bayesian optimization: what a Gaussian process expects to add most to the front",
     "optuna:nsga2": "NSGA-II, a genetic algorithm for several objectives",
     "optuna:nsga3": "NSGA-III, the same with reference points, for four objectives and more",
     "optuna:tpe": "tree-structured Parzen estimator for several objectives",
@@ -23,7 +24,7 @@ EXPLORERS = {
     "random": "uniform draws among the candidates that fit",
     "grid": "every candidate that fits, one after another; for small spaces without real ranges",
 }
-DEFAULT = "optuna:nsga2"
+DEFAULT = "bayes"
 
 
 def parse_explorers(texts: Sequence[str]) -> dict[str, float]:

@@ -1,0 +1,158 @@
+"""All explorers on tables of trained networks: `python -m benchmarks.search_tables OUT nas-bench-macro=macro.csv ...`.
+
+A row of OUT is one search: its table, explorer, seed, and the share of the front's hypervolume after so many trainings.
+What stands there is not searched again. `--print` shows the means as Markdown. The spaces are in `benchmarks/spaces/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dse.hardware.budget import Budgets
+from dse.search.explorers.names import EXPLORERS
+from dse.simulation.report import simulate
+from dse.simulation.table import Table, read_table
+from dse.space.space import Defaults, load_space
+
+SPACES = Path(__file__).parent / "spaces"
+MARKS = (20, 40, 45, 80, 160)
+COLUMNS = ("table", "explorer", "best_of", "seed", *map(str, MARKS), "networks", "proposals", "ms_per_proposal")
+IMAGES = {"accel-nasbench": Defaults((224, 224, 3), 1000)}
+SKIPPED = {"optuna:gp", "nni:anneal", "optuna:grid", "grid", "nni:gridsearch"}
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def without_surrogate(patch: pytest.MonkeyPatch) -> None:
+    """Its pool in any order."""
+    rng = np.random.default_rng(0)
+    patch.setattr("dse.search.surrogate.surrogate.Outlook.gains", lambda self, sketches: rng.random(len(sketches)))
+
+
+def without_local_search(patch: pytest.MonkeyPatch) -> None:
+    """Random networks only, as many."""
+    patch.setattr("dse.search.explorers.bayes.NEAR_FRONT", 0)
+    patch.setattr("dse.search.explorers.bayes.NEAR_BEST", 0)
+    patch.setattr("dse.search.explorers.bayes.RANDOM", 172)
+
+
+def without_spread(patch: pytest.MonkeyPatch) -> None:
+    """The first ones at random, not over the costs."""
+    patch.setattr("dse.search.explorers.bayes._van_der_corput", lambda number: float(hash((number, 7)) % 1000) / 1000)
+
+
+ABLATIONS: dict[str, Patch] = {
+    "without its surrogate": without_surrogate,
+    "without local search": without_local_search,
+    "without the spread": without_spread,
+}
+
+
+def parse(text: str) -> tuple[str, Table]:
+    """A table by its name and its file."""
+    name, _, file = text.partition("=")
+    return name, read_table(Path(file), load_space(str(SPACES / f"{name}.yaml")), IMAGES.get(name, Defaults()))
+
+
+@contextmanager
+def changed(name: str) -> Iterator[str]:
+    """The explorer of a name, or bayes without a part of it."""
+    explorer, _, part = name.partition(", ")
+    with pytest.MonkeyPatch.context() as patch:
+        if part:
+            ABLATIONS[part](patch)
+        yield explorer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("tables", nargs="*", help="NAME=FILE")
+    parser.add_argument("--explorers", nargs="+", default=[name for name in EXPLORERS if name not in SKIPPED])
+    parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--best-of", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=max(MARKS))
+    parser.add_argument("--print", action="store_true", dest="printed")
+    asked = parser.parse_args()
+    names = [*asked.explorers, *(f"bayes, {part}" for part in ABLATIONS if asked.ablations)]
+    for name, table in map(parse, asked.tables):
+        for explorer in names:
+            done = {row["seed"] for row in rows(asked.out) if matches(row, name, explorer, asked.best_of)}
+            if len(done) < asked.seeds:
+                append(asked.out, search(name, table, explorer, asked.best_of, asked.seeds, asked.trials))
+    if asked.printed:
+        show(asked.out)
+
+
+def search(name: str, table: Table, explorer: str, best_of: int, seeds: int, trials: int) -> list[dict[str, object]]:
+    """A row for each seed."""
+    with changed(explorer) as real:
+        report = simulate(
+            table, [real], ["accuracy", "macs"], (), Budgets.of_boards(()), trials=trials, seeds=seeds, best_of=best_of
+        )
+    (one,) = report.searches
+    found: list[dict[str, object]] = []
+    for run, shares in zip(one.runs, one.shares, strict=True):
+        at = {str(mark): f"{shares[mark - 1]:.4f}" for mark in MARKS if mark <= trials}
+        found.append(
+            {"table": name, "explorer": explorer, "best_of": best_of, "seed": run.seed, **at}
+            | {"networks": len(run.rows), "proposals": run.proposals}
+            | {"ms_per_proposal": f"{1000 * run.seconds / max(1, run.proposals):.1f}"}
+        )
+    print(name, explorer, best_of, " ".join(f"{mark}: {100 * one.at(mark)[0]:.1f}" for mark in MARKS), flush=True)
+    return found
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """What stands in a file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def matches(row: dict[str, str], table: str, explorer: str, best_of: int) -> bool:
+    """Whether a row is a search of this kind."""
+    return (row["table"], row["explorer"], row["best_of"]) == (table, explorer, str(best_of))
+
+
+def append(path: Path, new: list[dict[str, object]]) -> None:
+    """Some rows more."""
+    begins = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if begins:
+            writer.writeheader()
+        writer.writerows(new)
+
+
+def show(path: Path) -> None:
+    """Means and standard deviations of the shares in percent, best first."""
+    groups: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
+    for row in rows(path):
+        groups[row["table"], row["explorer"], row["best_of"]].append(row)
+    for table in dict.fromkeys(table for table, _, _ in groups):
+        print(f"\n| {table} | {' | '.join(map(str, MARKS))} | networks | ms |\n|{'---|' * (len(MARKS) + 3)}")
+        mine = [key for key in groups if key[0] == table]
+        for key in sorted(mine, key=lambda key: -np.mean([float(row["40"]) for row in groups[key]])):
+            of_key = groups[key]
+            cells = []
+            for mark in MARKS:
+                shares = 100 * np.array([float(row[str(mark)]) for row in of_key])
+                cells.append(f"{shares.mean():.1f} ± {shares.std():.1f}")
+            networks = np.mean([float(row["networks"]) for row in of_key])
+            took = np.median([float(row["ms_per_proposal"]) for row in of_key])
+            best_of = f", best of {key[2]}" if key[2] != "1" else ""
+            print(f"| {key[1]}{best_of} | {' | '.join(cells)} | {networks:.0f} | {took:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Bayesian optimization of a front: what the trained networks say of all others decides which is trained next.
+
+A Gaussian process guesses the accuracy of a network from its choices and its size; what it costs is known. Of random
+networks, neighbours of the front and neighbours of the best of those, all of which fit, the one is proposed that is
+expected to add most to the front's hypervolume. Trials that run count as what is expected of them. The first few are
+spread over the costs. Seed and log decide, so a restart changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dse.search.explorers.base import FIRST, Explorer
+from dse.search.record import TrialRecord
+from dse.search.surrogate.surrogate import SAMPLE, Outlook, Sketch
+from dse.space.conditions import Assignment
+
+RANDOM, NEAR_FRONT = 40, 60  # networks that are looked at for a proposal, and then:
+ROUNDS, BEST, NEAR_BEST = 3, 8, 24
+
+
+class BayesExplorer(Explorer):
+    """Proposes what is expected to add most to the front."""
+
+    def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
+        rng = self.surrogate.rng(len(records), self.name)
+        tried = {frozenset(record.params.items()) for record in records}
+        if self.surrogate.seen(records) < FIRST:
+            found = self._spread(len(records), rng)
+        else:
+            found = self._ranked(self.surrogate.outlook(records), rng)
+        yield from (sketch.assignment for sketch in found if frozenset(sketch.assignment.items()) not in tried)
+        if self.surrogate.every is not None:
+            rest = self.surrogate.all_that_fit
+            yield from (sketch.assignment for sketch in rest if frozenset(sketch.assignment.items()) not in tried)
+        while self.surrogate.every is None:
+            yield from (sketch.assignment for sketch in self.surrogate.fitting(rng, RANDOM))
+
+    def _spread(self, number: int, rng: np.random.Generator) -> list[Sketch]:
+        """Networks that fit, those first whose costs are nearest to this proposal's place in their range."""
+        sketches = self.surrogate.fitting(rng, SAMPLE)
+        costs = self.surrogate.costs(sketches)
+        low, high = costs.min(axis=0), costs.max(axis=0)
+        places = ((costs - low) / np.maximum(high - low, 1e-9)).sum(axis=1) / max(1, costs.shape[1])
+        away = np.abs(places - _van_der_corput(number + 1))
+        return [sketches[index] for index in np.argsort(away, kind="stable")]
+
+    def _ranked(self, outlook: Outlook, rng: np.random.Generator) -> list[Sketch]:
+        """Networks that fit, those first that are expected to add most."""
+        surrogate = self.surrogate
+        listed = surrogate.every is not None
+        pool = surrogate.all_that_fit if listed else surrogate.fitting(rng, RANDOM)
+        gains = outlook.gains(pool)
+        if not listed:
+            near = surrogate.near(outlook.front, NEAR_FRONT, rng)
+            for _ in range(ROUNDS + 1):
+                if near:
+                    pool, gains = pool + near, np.concatenate([gains, outlook.gains(near)])
+                leaders = [pool[index].assignment for index in np.argsort(-gains, kind="stable")[:BEST]]
+                near = surrogate.near(leaders, NEAR_BEST, rng)
+        return [pool[index] for index in np.argsort(-gains, kind="stable")]
+
+
+def _van_der_corput(number: int) -> float:
+    """A sequence that fills the range from 0 to 1 ever more finely.
+
+    >>> [_van_der_corput(number) for number in range(1, 5)]
+    [0.5, 0.25, 0.75, 0.125]
+    """
+    found, place = 0.0, 0.5
+    while number:
+        found, number, place = found + place * (number % 2), number // 2, place / 2
+    return found

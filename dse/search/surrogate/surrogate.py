@@ -1,0 +1,212 @@
+"""What trials say of networks that were not trained: by how much each is expected to better the front."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from dse.cost.metrics import ACCURACY
+from dse.search.costing import Costing, Known
+from dse.search.record import TrialRecord
+from dse.search.surrogate.encoding import Encoding
+from dse.search.surrogate.gain import Budgets
+from dse.search.surrogate.gaussian_process import GaussianProcess, Points
+from dse.space.conditions import Assignment
+from dse.space.neighbours import Neighbours
+from dse.space.space import Space
+
+SAMPLE = 200  # random networks, by which sizes and costs are scaled
+DRAWN_FOR_ONE = 20  # random assignments for each network that is to fit, at most
+DESCENT_ROUNDS, DESCENT_WIDTH = 40, 20
+MOST_CHANGES = 3  # of a neighbour
+LEARNED_FROM = 400  # trials at most: those nearest to the front, and some of the others
+LEAST_ERROR = 0.002  # errors below count as this
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A network before it is trained."""
+
+    assignment: Assignment
+    known: Known
+    row: np.ndarray  # its choices, of the encoding
+
+    @property
+    def fits(self) -> bool:
+        """Whether it keeps to the limits."""
+        return self.known.excess <= 0
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What trials have shown."""
+
+    sketches: list[Sketch]
+    reached: np.ndarray  # (sketches,), the larger the better
+
+    def part(self, which: Sequence[int]) -> _Shown:
+        return _Shown([self.sketches[index] for index in which], self.reached[list(which)])
+
+
+class Surrogate:
+    """Of one search: its space, what its networks cost, and its objectives."""
+
+    def __init__(self, space: Space, costing: Costing, objectives: Sequence[str], seed: int) -> None:
+        nodes = space.template.nodes
+        self._neighbours, self._encoding = Neighbours(nodes), Encoding(nodes)
+        self._costing, self._objectives = costing, list(objectives)
+        self._costs = [name for name in objectives if name != ACCURACY]
+        self._seed = seed
+        self._of_trials: dict[int, Sketch | None] = {}
+        sample = self.fitting(self.rng(0, "scale"), SAMPLE)
+        sizes = np.array([sketch.known.sizes for sketch in sample])
+        self._center, self._scale = sizes.mean(axis=0), np.maximum(sizes.std(axis=0), 1e-6)
+        costs = self.costs(sample)
+        self._low, self._high = costs.min(axis=0), costs.max(axis=0)
+
+    # -- networks
+
+    @property
+    def every(self) -> Sequence[Assignment] | None:
+        """All assignments that there are; None where they are too many."""
+        return self._costing.every
+
+    def rng(self, number: int, purpose: str) -> np.random.Generator:
+        """Chance for one purpose after so many trials: the same after a restart."""
+        return np.random.default_rng((self._seed, zlib.crc32(purpose.encode()), number))
+
+    def sketches(self, assignments: Iterable[Assignment]) -> list[Sketch]:
+        """Those of them that are networks."""
+        found = [(assignment, known) for assignment in assignments if (known := self._costing(assignment))]
+        rows = self._encoding.rows(assignment for assignment, _ in found)
+        return [Sketch(assignment, known, row) for (assignment, known), row in zip(found, rows, strict=True)]
+
+    def near(self, centers: Sequence[Assignment], count: int, rng: np.random.Generator) -> list[Sketch]:
+        """So many neighbours of these, as far as they fit."""
+        changed = [self._changed(centers[number % len(centers)], rng) for number in range(count)]
+        return [sketch for sketch in self.sketches(changed) if sketch.fits]
+
+    def fitting(self, rng: np.random.Generator, count: int) -> list[Sketch]:
+        """Random networks that fit; where hardly any does, those that a descent from the nearest comes to."""
+        if self.every is not None:
+            fitting = self.all_that_fit
+            return [fitting[index] for index in rng.permutation(len(fitting))[:count]]
+        fitting, nearest = list[Sketch](), list[Sketch]()
+        for _ in range(DRAWN_FOR_ONE):
+            drawn = self.sketches(self._neighbours.random(rng) for _ in range(count))
+            fitting += [sketch for sketch in drawn if sketch.fits]
+            nearest = _nearest(nearest + drawn)
+            if len(fitting) >= count:
+                return fitting[:count]
+        for _ in range(DESCENT_ROUNDS):
+            changed = self.sketches(self._changed(sketch.assignment, rng) for sketch in nearest)
+            fitting += [sketch for sketch in changed if sketch.fits]
+            nearest = _nearest(nearest + changed)
+            if len(fitting) >= count:
+                break
+        return fitting or nearest
+
+    @cached_property
+    def all_that_fit(self) -> list[Sketch]:
+        """Every network that fits, where all are known."""
+        return [sketch for sketch in self.sketches(self.every or ()) if sketch.fits]
+
+    def _changed(self, assignment: Assignment, rng: np.random.Generator) -> Assignment:
+        return self._neighbours.changed(assignment, int(rng.integers(1, MOST_CHANGES + 1)), rng)
+
+    # -- as numbers
+
+    def costs(self, sketches: Sequence[Sketch]) -> np.ndarray:
+        """Logarithms of the costs among the objectives, (sketches, costs)."""
+        costs = [[sketch.known.costs[name] for name in self._costs] for sketch in sketches]
+        return np.asarray(np.log(np.maximum(np.array(costs, float).reshape(len(sketches), len(self._costs)), 1e-9)))
+
+    def points(self, sketches: Sequence[Sketch]) -> Points:
+        """As the process sees them."""
+        sizes = np.array([sketch.known.sizes for sketch in sketches])
+        return Points(np.array([sketch.row for sketch in sketches]), (sizes - self._center) / self._scale)
+
+    # -- trials
+
+    def seen(self, records: Sequence[TrialRecord]) -> int:
+        """How many trials it would learn from, those that run included."""
+        return len(self._shown(records).sketches) + len(self._running(records))
+
+    def outlook(self, records: Sequence[TrialRecord]) -> Outlook:
+        """What these trials say; at least one of them has ended or runs."""
+        shown, running = self._thinned(self._shown(records)), self._running(records)
+        if not shown.sketches:
+            shown, running = _Shown(running, np.zeros(len(running))), []
+        process = GaussianProcess(self.points(shown.sketches), shown.reached)
+        if running:  # they count as what is expected of them, so that the next is another
+            expected, _ = process.predict(self.points(running))
+            shown = _Shown(shown.sketches + running, np.concatenate([shown.reached, expected]))
+            process = process.with_more(self.points(shown.sketches), shown.reached)
+        costs = self.costs(shown.sketches)
+        budgets = Budgets(np.minimum(self._low, costs.min(axis=0)), np.maximum(self._high, costs.max(axis=0)))
+        front = [shown.sketches[index].assignment for index in budgets.holders(shown.reached, costs)]
+        return Outlook(self, process, budgets, budgets.best(shown.reached, costs), front)
+
+    def _shown(self, records: Sequence[TrialRecord]) -> _Shown:
+        sketches, reached, failed = list[Sketch](), list[float](), list[Sketch]()
+        for record in records:
+            if record.outcome not in ("complete", "failed") or (sketch := self._of_trial(record)) is None:
+                continue
+            if record.outcome == "failed":
+                failed.append(sketch)
+            elif all(name in record.values for name in self._objectives):
+                sketches.append(sketch)
+                reached.append(_reached(record.values))
+        # What could not be trained is as bad as the worst that could.
+        return _Shown(sketches + failed, np.array(reached + [min(reached, default=0.0)] * len(failed)))
+
+    def _thinned(self, shown: _Shown) -> _Shown:
+        if len(shown.sketches) <= LEARNED_FROM:
+            return shown
+        costs = self.costs(shown.sketches)
+        behind = Budgets(costs.min(axis=0), costs.max(axis=0)).behind(shown.reached, costs)
+        order = np.argsort(behind, kind="stable")
+        near = LEARNED_FROM * 3 // 4
+        others = np.sort(order[near:])
+        some = others[:: -(-len(others) // (LEARNED_FROM - near))]
+        return shown.part(sorted([*order[:near].tolist(), *some.tolist()]))
+
+    def _running(self, records: Sequence[TrialRecord]) -> list[Sketch]:
+        found = [self._of_trial(record) for record in records if record.outcome == "running"]
+        return [sketch for sketch in found if sketch is not None]
+
+    def _of_trial(self, record: TrialRecord) -> Sketch | None:
+        if record.number not in self._of_trials:
+            self._of_trials[record.number] = next(iter(self.sketches([record.params])), None)
+        return self._of_trials[record.number]
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What some trials say of other networks."""
+
+    surrogate: Surrogate
+    process: GaussianProcess
+    budgets: Budgets
+    best: np.ndarray  # that was reached within each budget
+    front: list[Assignment]  # the networks that reached it
+
+    def gains(self, sketches: Sequence[Sketch]) -> np.ndarray:
+        """By how much each is expected to better the front, (sketches,)."""
+        mean, deviation = self.process.predict(self.surrogate.points(sketches))
+        return self.budgets.gain(mean, deviation, self.surrogate.costs(sketches), self.best)
+
+
+def _reached(values: dict[str, float]) -> float:
+    """Accuracy as a number in which to halve the error is worth as much anywhere."""
+    return -math.log(max(1 - values.get(ACCURACY, 0.0), LEAST_ERROR))
+
+
+def _nearest(sketches: Sequence[Sketch]) -> list[Sketch]:
+    """Those that break their limits least."""
+    return sorted(sketches, key=lambda sketch: sketch.known.excess)[:DESCENT_WIDTH]

@@ -1,0 +1,1 @@
+"""Searches in which a table answers in place of trainings: seconds instead of days, and no TensorFlow."""

@@ -1,0 +1,54 @@
+"""How good a search was: the share that its networks have of the hypervolume of the table's front.
+
+Accuracy counts upwards and the logarithm of each cost downwards, from a reference point: the accuracy that one network
+in fifty stays below, and the largest cost and a twentieth of a unit more. What is scored is the mean accuracy over the
+seeds; a search has seen one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dse.cost.metrics import ACCURACY
+from dse.search.settings import Settings
+from dse.search.surrogate.gain import Budgets
+from dse.simulation.table import Table
+
+LEAST_QUANTILE, MARGIN = 0.02, 0.05
+BUDGETS = 4096  # by which the volume is measured: exact to a thousandth
+
+
+class Yardstick:
+    """Measures searches of one table under one set of limits."""
+
+    def __init__(self, table: Table, settings: Settings) -> None:
+        names = [name for name in settings.task.objectives if name != ACCURACY]
+        values = [settings.values_of(cost) for cost in table.costs]
+        self._fits = np.array([settings.budgets.excess(cost) <= 0 for cost in table.costs])
+        self._accuracy = np.array([row.accuracy for row in table.rows])
+        self._costs = np.log(np.maximum([[value[name] for name in names] for value in values], 1e-9))
+        self._costs = self._costs.reshape(len(table.rows), len(names))
+        self.fitting = int(self._fits.sum())
+        if not self.fitting:
+            return
+        fit = self._costs[self._fits]
+        self._least = float(np.quantile(self._accuracy[self._fits], LEAST_QUANTILE))
+        self._budgets = Budgets(fit.min(axis=0), fit.max(axis=0) + MARGIN, BUDGETS)
+        self._whole = self._volumes(np.flatnonzero(self._fits))[-1]
+
+    def shares(self, rows: Sequence[int]) -> np.ndarray:
+        """After the first, the second, ... of these networks, (rows,)."""
+        return np.asarray(self._volumes(np.array(rows, int)) / self._whole)
+
+    def _volumes(self, rows: np.ndarray) -> np.ndarray:
+        best = np.zeros(len(self._budgets.limits))
+        found = np.empty(len(rows))
+        for place, row in enumerate(rows):
+            more = max(0.0, self._accuracy[row] - self._least) if self._fits[row] else 0.0
+            if more:
+                within = (self._costs[row] <= self._budgets.limits).all(axis=1)
+                best = np.where(within, np.maximum(best, more), best)
+            found[place] = best.mean()
+        return found
