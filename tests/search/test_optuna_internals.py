@@ -110,7 +110,7 @@ def test_what_is_written_here_is_what_optuna_writes(state: TrialState, values: l
 SAMPLERS = {
     "optuna:nsga2": lambda seed: NSGAIISampler(population_size=4, seed=seed),
     "optuna:nsga3": lambda seed: NSGAIIISampler(population_size=4, seed=seed),
-    "optuna:tpe": lambda seed: TPESampler(n_startup_trials=4, seed=seed),
+    "optuna:tpe": lambda seed: TPESampler(n_startup_trials=4, seed=seed, multivariate=True, group=True),
     "optuna:qmc": lambda seed: QMCSampler(seed=seed, warn_independent_sampling=False),
     "optuna:random": lambda seed: RandomSampler(seed=seed),
 }
@@ -170,11 +170,13 @@ def history(sampler: optuna.samplers.BaseSampler, directions: list[str], count: 
     return found
 
 
+@pytest.mark.parametrize("grouped", [True, False])
 @pytest.mark.parametrize("directions", [["maximize", "minimize"], ["minimize"]])
-def test_the_quick_tpe_proposes_what_optunas_does(directions: list[str]) -> None:
-    ours = history(internals.QuickTpe(seed=1, n_startup_trials=10), directions, 60)
-    assert ours == history(optuna.samplers.TPESampler(seed=1, n_startup_trials=10), directions, 60)
-    assert ours != history(internals.QuickTpe(seed=2, n_startup_trials=10), directions, 60)
+def test_the_quick_tpe_proposes_what_optunas_does(directions: list[str], grouped: bool) -> None:
+    options: dict[str, Any] = {"n_startup_trials": 10} | ({"multivariate": True, "group": True} if grouped else {})
+    ours = history(internals.QuickTpe(seed=1, **options), directions, 60)
+    assert ours == history(optuna.samplers.TPESampler(seed=1, **options), directions, 60)
+    assert ours != history(internals.QuickTpe(seed=2, **options), directions, 60)
     assert internals.TPE_LAST > 60
 
 

@@ -9,6 +9,7 @@ spread over the costs. Seed and log decide, so a restart changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -26,7 +27,8 @@ class BayesExplorer(Explorer):
 
     def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         rng = self.surrogate.rng(len(records), self.name)
-        tried = {frozenset(record.params.items()) for record in records}
+        tried = self._tried  # at most as many as there are records: of those that are equal some are read again
+        tried |= {frozenset(record.params.items()) for record in records[len(tried) :]}
         if self.surrogate.seen(records) < FIRST:
             found = self._spread(len(records), rng)
         else:
@@ -37,6 +39,11 @@ class BayesExplorer(Explorer):
             yield from (sketch.assignment for sketch in rest if frozenset(sketch.assignment.items()) not in tried)
         while self.surrogate.every is None:
             yield from (sketch.assignment for sketch in self.surrogate.fitting(rng, RANDOM))
+
+    @cached_property
+    def _tried(self) -> set[frozenset[tuple[str, object]]]:
+        """What was proposed before."""
+        return set()
 
     def _spread(self, number: int, rng: np.random.Generator) -> list[Sketch]:
         """Networks that fit, those first whose costs are nearest to this proposal's place in their range."""

@@ -56,7 +56,8 @@ def make_sampler(explorer: str, seed: int, trials: int, population: int, space: 
         case "optuna:nsga3":
             return optuna.samplers.NSGAIIISampler(population_size=population, seed=seed)
         case "optuna:tpe":
-            return QuickTpe(seed=seed, n_startup_trials=population)
+            # Values that belong together are drawn together, those of one family apart from those of another.
+            return QuickTpe(seed=seed, n_startup_trials=population, multivariate=True, group=True)
         case "optuna:gp":
             if not importlib.util.find_spec("torch"):
                 raise RunError("optuna:gp needs the package torch, which is not installed: pip install torch")

@@ -8,7 +8,7 @@ compares each of these with what Optuna does by its public names, has passed on 
   the version of the tables (alembic's) when it opens them; only the columns that are written are named.
 - `PARENTS`, in the names under which a genetic algorithm keeps with a study the ids of the trials that it chose as
   parents of a generation (`BaseGASampler.get_parent_population`): ids differ between databases.
-- `QuickTpe`: Optuna's TPE reads, sorts and converts all trials anew for each value that it proposes.
+- `QuickTpe`, `QuickGroups`: Optuna's TPE reads, sorts and converts all trials anew for each value that it proposes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import sqlalchemy
 from optuna.distributions import BaseDistribution
 from optuna.samplers import TPESampler
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_gamma_multiobjective
+from optuna.search_space.group_decomposed import _GroupDecomposedSearchSpace, _SearchSpaceGroup
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Column, DateTime, Enum, Float, Integer, String, Table, Text
 
@@ -84,6 +85,27 @@ def stored_value(value: float) -> dict[str, Any]:
     return {"value": value, "value_type": TrialValueType.FINITE}
 
 
+class QuickGroups(_GroupDecomposedSearchSpace):
+    """Which values are asked for together. Optuna adds up the names of all trials anew for each proposal, though the
+    same ones come again and again."""
+
+    def __init__(self) -> None:
+        super().__init__(include_pruned=True)
+        self._names: dict[int, frozenset[str]] = {}  # by the number of a trial
+
+    def calculate(self, study: optuna.Study, use_cache: bool = False) -> _SearchSpaceGroup:
+        """The groups, by all trials that are complete."""
+        found, known = _SearchSpaceGroup(), set[frozenset[str]]()
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+            names = self._names.get(trial.number)
+            if names is None:
+                names = self._names[trial.number] = frozenset(trial.distributions)
+            if names not in known:
+                known.add(names)
+                found.add_distributions(trial.distributions)
+        return found
+
+
 class QuickTpe(TPESampler):
     """Optuna's TPE, which for each value would read, sort and convert all trials again: here once per proposal.
 
@@ -94,6 +116,8 @@ class QuickTpe(TPESampler):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        if self._group:
+            self._group_decomposed_search_space = QuickGroups()
         self._good: set[int] = set()
         self._sorted_at = 0  # trials that had ended when they were sorted
         self._numbers: dict[int, dict[str, float]] = {}  # what a trial's values are to the estimators, by its number
