@@ -121,6 +121,7 @@ class QuickTpe(TPESampler):
         self._good: set[int] = set()
         self._sorted_at = 0  # trials that had ended when they were sorted
         self._numbers: dict[int, dict[str, float]] = {}  # what a trial's values are to the estimators, by its number
+        self._domains: dict[str, BaseDistribution] = {}
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """A new proposal begins: nothing is known of how the trials are split."""
@@ -166,15 +167,24 @@ class QuickTpe(TPESampler):
             columns = self._columns.get(id(trials))  # of one half or the other
             if columns is None:
                 columns = self._columns[id(trials)] = {}
-                for row in map(self._row, trials):
+                for row in (self._row(trial, study) for trial in trials):
                     for other, value in row.items():
                         columns.setdefault(other, []).append(value)
             return {name: np.asarray(columns.get(name, []))}
-        whole = [row for row in map(self._row, trials) if search_space.keys() <= row.keys()]
+        rows = (self._row(trial, study) for trial in trials)
+        whole = [row for row in rows if search_space.keys() <= row.keys()]
         return {name: np.asarray([row[name] for row in whole]) for name in search_space}
 
-    def _row(self, trial: FrozenTrial) -> dict[str, float]:
-        if trial.number not in self._numbers:
-            known = trial.distributions
-            self._numbers[trial.number] = {n: known[n].to_internal_repr(v) for n, v in trial.params.items()}
-        return self._numbers[trial.number]
+    def _row(self, trial: FrozenTrial, study: optuna.Study) -> dict[str, float]:
+        if trial.number in self._numbers:
+            return self._numbers[trial.number]
+        self._domains |= trial.distributions
+        # Of a trial that runs Optuna knows what was drawn together for it, whether it was asked for or not.
+        row = {
+            name: self._domains[name].to_internal_repr(value)
+            for name, value in self._get_params(trial, study).items()
+            if name in self._domains
+        }
+        if trial.state.is_finished():
+            self._numbers[trial.number] = row
+        return row
