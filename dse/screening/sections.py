@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import NamedTuple
 
-from dse.cost.flash import file_bytes, operator_bytes, tensor_bytes
+from dse.cost.flash import OPERATOR_CODE, file_bytes, operator_bytes, tensor_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.tflm.arrange import better_plan
 from dse.cost.tflm.graph import Tensor, renumbered
 from dse.cost.tflm.lowering import is_shared, lower
 from dse.cost.tflm.order import better_order
 from dse.cost.tflm.planner import BEFORE, Lifetime, arena_bytes, greedy_offsets, head_of, lifetimes, peak
-from dse.cost.tflm.tail import MICROCONTROLLER, TailParts, starting_bytes, tail_of, tail_parts
+from dse.cost.tflm.tail import MICROCONTROLLER, TailParts, layout, starting_bytes, tail_of, tail_parts
 from dse.cost.tinyengine import EngineParts, engine_memory, engine_parts
 from dse.cost.work import Work, graph_work
 from dse.network.blocks import Block
@@ -68,6 +69,20 @@ class Section:
     input_bytes: int
     input_last: int  # the last step that reads its input
     engine: EngineParts
+
+    @property
+    def tail_bytes(self) -> int:
+        """What it takes of the tail."""
+        return _tail_bytes(self.tail)
+
+
+NOTHING_TAIL = tail_of(TailParts(), MICROCONTROLLER, (1,), (1,))
+TENSOR_TAIL = layout("TfLiteEvalTensor", MICROCONTROLLER)[0]
+
+
+@cache
+def _tail_bytes(parts: TailParts) -> int:
+    return tail_of(parts, MICROCONTROLLER, (), ()) - tail_of(TailParts(), MICROCONTROLLER, (), ())
 
 
 def block_section(block: Block, shape: Shape) -> Section:
@@ -118,14 +133,7 @@ def _section(network: Network) -> Section:
 
 def together(sections: Sequence[Section]) -> SectionCost:
     """The cost of a network of these sections; the last is the head."""
-    tensors, num_planned = _lifetimes(sections)
-    head = head_of(tensors, greedy_offsets(tensors))
-    offline = False
-    if head > max(section.peak_bytes for section in sections):
-        plan = better_plan(tensors, num_planned)
-        if plan:
-            fixed = tuple(plan[index] for index in range(num_planned))
-            head, offline = head_of(tensors, greedy_offsets(tensors, fixed)), True
+    head, offline = _planned(sections)
     shared = frozenset[tuple[str, Tensor]]().union(*(section.shared for section in sections))
     image = Tensor("INT8", (1, 1, 1, 1))  # of the input only the number of axes counts
     tail = sum((section.tail for section in sections), TailParts(1 + len(shared)))
@@ -141,12 +149,41 @@ def together(sections: Sequence[Section]) -> SectionCost:
         sum(section.macs for section in sections),
         head,
         tail_of(tail, MICROCONTROLLER, (1,), (1,)),
-        starting_bytes(tail, len(tensors), MICROCONTROLLER),
+        starting_bytes(tail, 1 + sum(len(one.written) + len(one.scratch) for one in sections), MICROCONTROLLER),
         round(flash),
         *engine_memory([section.engine for section in sections]),
         sum(section.num_steps for section in sections),
         sum((section.work for section in sections), Work()),
     )
+
+
+def roughly(sections: Sequence[Section]) -> SectionCost:
+    """Nearly the same in a fraction of the time: the memory that is alive at the worst, without a plan of where, and
+    what sections share counted with each of them."""
+    shared = 1 + max(len(section.shared) for section in sections)
+    tail = NOTHING_TAIL + sum(section.tail_bytes for section in sections) + shared * TENSOR_TAIL
+    return SectionCost(
+        sum(section.params for section in sections),
+        sum(section.macs for section in sections),
+        max(section.peak_bytes for section in sections),
+        tail,
+        0,
+        round(file_bytes(()) + sum(section.flash + OPERATOR_CODE for section in sections)),
+        *engine_memory([section.engine for section in sections]),
+        sum(section.num_steps for section in sections),
+        sum((section.work for section in sections), Work()),
+    )
+
+
+def _planned(sections: Sequence[Section]) -> tuple[int, bool]:
+    """The head that the plan takes, and whether that plan stands in the file."""
+    tensors, num_planned = _lifetimes(sections)
+    head = head_of(tensors, greedy_offsets(tensors))
+    least = max(section.peak_bytes for section in sections)
+    if head > least and (plan := better_plan(tensors, num_planned)):
+        fixed = tuple(plan[index] for index in range(num_planned))
+        return head_of(tensors, greedy_offsets(tensors, fixed)), True
+    return head, False
 
 
 def _lifetimes(sections: Sequence[Section]) -> tuple[list[Lifetime], int]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from dse.hardware.budget import Budgets, Cost
 from dse.screening.quick import QuickCosts
-from dse.space.conditions import Assignment, assignments
+from dse.screening.sections import SectionCost
+from dse.space.conditions import Assignment, Value, assignments
 from dse.space.space import Defaults, Space
 
 REMEMBERED = 20_000  # networks
@@ -40,6 +41,10 @@ class Costing(Protocol):
         """What is known of the network of an assignment; None where there is none."""
         ...
 
+    def rough(self, assignment: Assignment) -> Known | None:
+        """The same in a fraction of the time; memory may be a little more in truth."""
+        ...
+
 
 class SpaceCosting:
     """Costs the assignments of a space."""
@@ -49,14 +54,20 @@ class SpaceCosting:
     ) -> None:
         self._quick = QuickCosts(space, defaults)
         self._budgets, self._values = budgets, values
-        self._known = lru_cache(maxsize=REMEMBERED)(self._of)
+        self._known = lru_cache(maxsize=REMEMBERED)(partial(self._by, self._quick.of))
+        self._rough = lru_cache(maxsize=REMEMBERED)(partial(self._by, self._quick.roughly))
         self.every = list(assignments(space.template.nodes)) if space.size() <= LISTED else None
 
     def __call__(self, assignment: Assignment) -> Known | None:
         return self._known(tuple(assignment.items()))
 
-    def _of(self, items: tuple[tuple[str, object], ...]) -> Known | None:
-        found = self._quick.of(dict(items))  # type: ignore[arg-type]
+    def rough(self, assignment: Assignment) -> Known | None:
+        return self._rough(tuple(assignment.items()))
+
+    def _by(
+        self, cost_of: Callable[[Assignment], SectionCost | None], items: tuple[tuple[str, Value], ...]
+    ) -> Known | None:
+        found = cost_of(dict(items))
         if found is None:
             return None
         return Known(self._budgets.excess(found), self._values(found), sizes_of(found))

@@ -78,6 +78,8 @@ class TableCosting:
     def __call__(self, assignment: Assignment) -> Known | None:
         return self._known.get(frozenset(assignment.items()))
 
+    rough = __call__
+
 
 class Nearest:
     """Of drafts that a table does not have, the nearest network that it has, that fits and was not taken yet."""

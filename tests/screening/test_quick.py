@@ -42,6 +42,13 @@ def test_they_are_those_of_the_network(name: str) -> None:
             expected = {name: getattr(cost, name) for name in COLUMNS if name != "num_operators"}
             assert {name: getattr(found, name) for name in expected} == expected
             assert found.num_operators == sum(cost.operators.values())
+            rough = quick.roughly(assignment)
+            assert rough
+            for name in ("params", "macs", "inplace_bytes", "fused_bytes", "num_operators", "work"):
+                assert getattr(rough, name) == getattr(found, name)
+            assert rough.arena_head_bytes <= found.arena_head_bytes
+            assert rough.arena_bytes == pytest.approx(found.arena_bytes, rel=0.15)
+            assert rough.flash_bytes == pytest.approx(found.flash_bytes, rel=0.1)
         assignment = neighbours.changed(assignment, 2, rng)
     assert possible > 5
 

@@ -8,8 +8,7 @@ spread over the costs. Seed and log decide, so a restart changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -18,32 +17,46 @@ from dse.search.record import TrialRecord
 from dse.search.surrogate.surrogate import SAMPLE, Outlook, Sketch
 from dse.space.conditions import Assignment
 
-RANDOM, NEAR_FRONT = 40, 60  # networks that are looked at for a proposal, and then:
-ROUNDS, BEST, NEAR_BEST = 3, 8, 24
+RANDOM, NEAR_FRONT = 24, 48  # networks that are looked at for a proposal, and then:
+ROUNDS, BEST, NEAR_BEST = 2, 8, 24
+EXACT = 12
 
 
 class BayesExplorer(Explorer):
     """Proposes what is expected to add most to the front."""
 
+    def __post_init__(self) -> None:
+        self._tried: set[frozenset[tuple[str, object]]] = set()
+        self._num_read = 0
+
     def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         rng = self.surrogate.rng(len(records), self.name)
-        tried = self._tried  # at most as many as there are records: of those that are equal some are read again
-        tried |= {frozenset(record.params.items()) for record in records[len(tried) :]}
+        self._read(records)
         if self.surrogate.seen(records) < FIRST:
             found = self._spread(len(records), rng)
         else:
             found = self._ranked(self.surrogate.outlook(records), rng)
-        yield from (sketch.assignment for sketch in found if frozenset(sketch.assignment.items()) not in tried)
+        yield from self._new(found)
         if self.surrogate.every is not None:
-            rest = self.surrogate.all_that_fit
-            yield from (sketch.assignment for sketch in rest if frozenset(sketch.assignment.items()) not in tried)
+            yield from self._new(self.surrogate.all_that_fit)
         while self.surrogate.every is None:
-            yield from (sketch.assignment for sketch in self.surrogate.fitting(rng, RANDOM))
+            others = self.surrogate.fitting(rng, RANDOM)
+            yield from list(self._new(others, again=True)) or [sketch.assignment for sketch in others]
 
-    @cached_property
-    def _tried(self) -> set[frozenset[tuple[str, object]]]:
-        """What was proposed before."""
-        return set()
+    def _new(self, sketches: Iterable[Sketch], again: bool = False) -> Iterator[Assignment]:
+        """Those that fit, and were not proposed before unless they may be `again`."""
+        for sketch in sketches:
+            if (again or frozenset(sketch.assignment.items()) not in self._tried) and self._fits(sketch):
+                yield sketch.assignment
+
+    def _fits(self, sketch: Sketch) -> bool:
+        """By its plan of memory too; where nothing was found that fits, the nearest may be proposed."""
+        return not sketch.fits or all(exact.fits for exact in self.surrogate.sketches([sketch.assignment]))
+
+    def _read(self, records: list[TrialRecord]) -> None:
+        """Notes what was proposed since it last looked."""
+        self._tried |= {frozenset(record.params.items()) for record in records[self._num_read :]}
+        self._num_read = len(records)
 
     def _spread(self, number: int, rng: np.random.Generator) -> list[Sketch]:
         """Networks that fit, those first whose costs are nearest to this proposal's place in their range."""
@@ -67,7 +80,11 @@ class BayesExplorer(Explorer):
                     pool, gains = pool + near, np.concatenate([gains, outlook.gains(near)])
                 leaders = [pool[index].assignment for index in np.argsort(-gains, kind="stable")[:BEST]]
                 near = surrogate.near(leaders, NEAR_BEST, rng)
-        return [pool[index] for index in np.argsort(-gains, kind="stable")]
+        order = np.argsort(-gains, kind="stable")
+        # The first few again, by what their memory takes when it is planned.
+        first = surrogate.sketches(pool[index].assignment for index in order[:EXACT])
+        exact = [first[index] for index in np.argsort(-outlook.gains(first), kind="stable")]
+        return [*exact, *(pool[index] for index in order[EXACT:])]
 
 
 def _van_der_corput(number: int) -> float:

@@ -80,31 +80,32 @@ class Surrogate:
         """Chance for one purpose after so many trials: the same after a restart."""
         return np.random.default_rng((self._seed, zlib.crc32(purpose.encode()), number))
 
-    def sketches(self, assignments: Iterable[Assignment]) -> list[Sketch]:
-        """Those of them that are networks."""
-        found = [(assignment, known) for assignment in assignments if (known := self._costing(assignment))]
+    def sketches(self, assignments: Iterable[Assignment], rough: bool = False) -> list[Sketch]:
+        """Those of them that are networks, with what they cost or roughly so."""
+        costing = self._costing.rough if rough else self._costing
+        found = [(assignment, known) for assignment in assignments if (known := costing(assignment))]
         rows = self._encoding.rows(assignment for assignment, _ in found)
         return [Sketch(assignment, known, row) for (assignment, known), row in zip(found, rows, strict=True)]
 
     def near(self, centers: Sequence[Assignment], count: int, rng: np.random.Generator) -> list[Sketch]:
-        """So many neighbours of these, as far as they fit."""
+        """So many neighbours of these, as far as they fit, roughly."""
         changed = [self._changed(centers[number % len(centers)], rng) for number in range(count)]
-        return [sketch for sketch in self.sketches(changed) if sketch.fits]
+        return [sketch for sketch in self.sketches(changed, rough=True) if sketch.fits]
 
     def fitting(self, rng: np.random.Generator, count: int) -> list[Sketch]:
-        """Random networks that fit; where hardly any does, those that a descent from the nearest comes to."""
+        """Random networks that fit, roughly; where hardly any does, those that a descent from the nearest comes to."""
         if self.every is not None:
             fitting = self.all_that_fit
             return [fitting[index] for index in rng.permutation(len(fitting))[:count]]
         fitting, nearest = list[Sketch](), list[Sketch]()
         for _ in range(DRAWN_FOR_ONE):
-            drawn = self.sketches(self._neighbours.random(rng) for _ in range(count))
+            drawn = self.sketches((self._neighbours.random(rng) for _ in range(count)), rough=True)
             fitting += [sketch for sketch in drawn if sketch.fits]
             nearest = _nearest(nearest + drawn)
             if len(fitting) >= count:
                 return fitting[:count]
         for _ in range(DESCENT_ROUNDS):
-            changed = self.sketches(self._changed(sketch.assignment, rng) for sketch in nearest)
+            changed = self.sketches((self._changed(sketch.assignment, rng) for sketch in nearest), rough=True)
             fitting += [sketch for sketch in changed if sketch.fits]
             nearest = _nearest(nearest + changed)
             if len(fitting) >= count:
