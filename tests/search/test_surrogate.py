@@ -143,7 +143,8 @@ def test_what_hardly_anything_keeps_to_is_kept_to(tmp_path: Path) -> None:
     assert len({record.id for record in one.log.records()}) == 12
 
 
-def test_trials_that_run_are_not_proposed_again(tmp_path: Path) -> None:
+def test_a_trial_that_runs_counts_as_what_is_expected_of_it(tmp_path: Path) -> None:
+    """So what is like it promises less, and the next proposal is another."""
     one = bayes(load_space("mixed"), tmp_path, Limits.of_boards(()), ["accuracy", "params", "macs"])
     for number in range(10):
         proposal = one.propose()
@@ -151,8 +152,17 @@ def test_trials_that_run_are_not_proposed_again(tmp_path: Path) -> None:
         assert proposal.candidate
         values = cost_values(estimate(proposal.candidate.network))
         one.log.tell_complete(number, values | {"accuracy": 0.4 + 0.02 * number}, {})
-    running = [proposal.candidate.id for _ in range(4) if (proposal := one.propose()) and proposal.candidate]
-    assert len(set(running)) == 4
+    surrogate = one.surrogate
+    before = surrogate.outlook(one.log.records())
+    proposal = one.propose()
+    assert proposal
+    (running,) = surrogate.sketches([one.log.records()[-1].params])
+    near = surrogate.near([running.assignment], 30, np.random.default_rng(0))
+    promised, left = before.gains([running, *near]), surrogate.outlook(one.log.records()).gains([running, *near])
+    assert left[0] < 0.5 * promised[0]
+    assert left[1:].mean() < 0.9 * promised[1:].mean()
+    ids = [proposal.candidate.id for _ in range(4) if (proposal := one.propose()) and proposal.candidate]
+    assert len(set(ids)) == 4
 
 
 def test_accuracy_alone_and_costs_alone(tmp_path: Path) -> None:
