@@ -55,7 +55,8 @@ def with_defaults_of_run(settings: Settings) -> Settings:
     the same command goes on with it. Raises RunError for a folder with a broken run."""
     is_run = (settings.folder / "run.yaml").exists()
     if not settings.explorers:
-        named = read_run(settings.folder)["settings"]["explorer"].split(", ") if is_run else []
+        named = read_run(settings.folder)["settings"].get("explorer", "").split(", ") if is_run else []
+        named = [name for name in named if name]
         settings = replace(settings, explorers=parse_explorers(named))
     return _with_training_of_run(settings) if is_run else settings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -16,19 +17,21 @@ from dse.search.gate import Gate
 from dse.search.record import TrialResult
 from dse.search.settings import Settings
 from dse.search.study.distributions import recorded
-from dse.search.study.trial_log import Draft
+from dse.search.study.trial_log import Draft, TrialLog
 from dse.search.surrogate.encoding import Encoding
 from dse.search.workers.events import Event, TrialDone
 from dse.search.workers.jobs import Job
 from dse.simulation.table import Table
 from dse.space.conditions import Assignment
 
+REPLACED = "table:replaced"  # an attribute of trials whose draft the table did not have
+
 
 class TablePool:
-    """A pool of one worker that knows the accuracy of a seed at once."""
+    """A pool of one worker that knows the accuracy of the first seed at once."""
 
-    def __init__(self, table: Table, seed: int) -> None:
-        self._table, self._seed = table, seed
+    def __init__(self, table: Table) -> None:
+        self._table = table
         self._jobs: deque[Job] = deque()
 
     def free(self) -> int:
@@ -42,9 +45,8 @@ class TablePool:
             return []
         job = self._jobs.popleft()
         row = self._table.rows[self._table.by_id[job.candidate.id]]
-        accuracy = row.accuracies[self._seed % len(row.accuracies)]
         took = row.seconds or 0.0
-        return [TrialDone(job.number, TrialResult(accuracy, None, {}, took, b"", "table"), took)]
+        return [TrialDone(job.number, TrialResult(row.accuracies[0], None, {}, took, b"", "table"), took)]
 
     def startup(self) -> str:
         return ""
@@ -81,35 +83,32 @@ class TableCosting:
     rough = __call__
 
 
-class Nearest:
+class NearestRow:
     """Of drafts that a table does not have, the nearest network that it has, that fits and was not taken yet."""
 
     def __init__(self, table: Table, fits: np.ndarray) -> None:
         self._table, self._fits = table, fits
-        encoding = Encoding(table.space.template.nodes)
-        self._encoding, self._rows = encoding, encoding.rows(row.assignment for row in table.rows)
-        self.begin()
+        self._encoding = Encoding(table.space.template.nodes)
+        self._rows = self._encoding.rows(row.assignment for row in table.rows)
 
-    def begin(self) -> None:
-        """Another search: nothing was taken."""
-        self._taken = ~self._fits
-        self.replaced = 0
+    def in_log(self, log: TrialLog) -> Callable[[Draft], Draft]:
+        """What is taken for a draft in one search: a row by the values that the table has of it. A draft that is no
+        network stays."""
+        return partial(self._find, log)
 
-    def __call__(self, draft: Draft) -> Draft:
-        """The draft itself where the table has it, or where it is no network."""
+    def _find(self, log: TrialLog, draft: Draft) -> Draft:
         if draft.candidate is None:
             return draft
-        index = self._table.by_id.get(draft.candidate.id)
+        index, attrs = self._table.by_id.get(draft.candidate.id), draft.attrs
         if index is None:
-            self.replaced += 1
+            free = self._fits.copy()
+            free[[self._table.by_id[record.id] for record in log.records() if record.id in self._table.by_id]] = False
+            if not free.any():
+                return draft
             (row,) = self._encoding.rows([draft.params])
             away = ((self._rows - row) ** 2).sum(axis=1)
-            if self._taken.all():
-                return draft
-            index = int(np.where(self._taken, np.inf, away).argmin())
-            found = self._table.rows[index]
-            domains = {path: self._table.space.domains[path] for path in found.assignment}
-            params = {path: recorded(domains[path], value) for path, value in found.assignment.items()}
-            draft = dataclasses.replace(draft, params=params, domains=domains, candidate=found.candidate)
-        self._taken[index] = True
-        return draft
+            index, attrs = int(np.where(free, away, np.inf).argmin()), {**draft.attrs, REPLACED: True}
+        found = self._table.rows[index]
+        domains = {path: self._table.space.domains[path] for path in found.assignment}
+        params = {path: recorded(domains[path], value) for path, value in found.assignment.items()}
+        return dataclasses.replace(draft, params=params, domains=domains, candidate=found.candidate, attrs=attrs)

@@ -24,7 +24,8 @@ class Difference:
     @property
     def sentence(self) -> str:
         """As a sentence."""
-        points, ends = f"{100 * abs(self.mean):.1f}", sorted((100 * abs(self.low), 100 * abs(self.high)))
+        sign = 100 if self.mean > 0 else -100
+        points, ends = f"{sign * self.mean:.1f}", sorted((sign * self.low, sign * self.high))
         if self.chance >= SURE:
             return f"{self.first} and {self.second} do not differ beyond luck ({points} points, p = {self.chance:.2f})"
         better, worse = (self.first, self.second) if self.mean > 0 else (self.second, self.first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from dse.tasks import Task
 
 MARKS = (10, 20, 40, 80, 160, 320, 640, 1000, 2000, 5000, 10_000)
 SHOWN_MARKS = 5
+WHOLE = ("grid", "nni:gridsearch", "optuna:grid")
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,8 @@ class Report:
             ],
             "differences": [
                 {
-                    "better": found.first,
-                    "than": found.second,
-                    "by": found.mean,
+                    "explorers": [found.first, found.second],
+                    "difference": found.mean,
                     "interval": [found.low, found.high],
                     "p": found.chance,
                 }
@@ -153,22 +154,27 @@ def simulate(
 
     Raises DseError for unknown explorers, and where nothing in the table fits.
     """
-    task = Task(task="table", dataset="folder", accuracy="float", objectives=list(objectives))
+    objectives = list(dict.fromkeys(objectives))
+    task = Task(task="table", dataset="folder", accuracy="float", objectives=objectives)
     shares = {name: parse_explorers([name]) for name in explorers}
-    settings = Settings(table.space, task, boards, budgets, Path("simulated"), trials=trials, best_of=best_of)
+    for name in explorers:
+        if name in WHOLE and len(table.rows) + table.twins < table.space.size():
+            raise DseError(f"{name} goes through a whole space, and the table has a part of it")
+    settings = Settings(table.space, task, boards, budgets, Path(), trials=trials, best_of=best_of)
     yardstick = Yardstick(table, settings)
     if not yardstick.fitting:
         raise DseError(f"none of the {len(table.rows):,} networks of the table keeps to the limits")
     trials = min(trials, yardstick.fitting)
     settings = replace(settings, trials=trials)
-    simulator = Simulator(table, settings)
-    report = Report(table, list(objectives), budgets.limits(), yardstick.fitting, trials, seeds)
-    for name in explorers:
-        runs = []
-        for seed in range(seeds):
-            runs.append(simulator.run(replace(settings, explorers=shares[name], seed=seed)))
-            progress(name)
-        report.searches.append(_searches(name, runs, table, yardstick, trials))
+    report = Report(table, objectives, budgets.limits(), yardstick.fitting, trials, seeds)
+    with tempfile.TemporaryDirectory(prefix="dse-simulated-") as folder:  # of searches that leave nothing in theirs
+        simulator = Simulator(table, replace(settings, folder=Path(folder)))
+        for name in explorers:
+            runs = []
+            for seed in range(seeds):
+                runs.append(simulator.run(shares[name], seed))
+                progress(name)
+            report.searches.append(_searches(name, runs, table, yardstick, trials))
     return report
 
 

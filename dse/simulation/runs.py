@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dse.cost.report import CostReport
 from dse.data.datasets import Data
-from dse.screening.feasibility import Nearest as NearestToFit
+from dse.screening.feasibility import Nearest
 from dse.search.driver import Driver
 from dse.search.record import TrialRecord
 from dse.search.settings import Settings
 from dse.search.study.database import Place
 from dse.search.study.trial_log import TrialLog
 from dse.search.summary import Summary
-from dse.simulation.answering import Nearest, TableCosting, TableGate, TablePool
+from dse.simulation.answering import REPLACED, NearestRow, TableCosting, TableGate, TablePool
 from dse.simulation.table import Table
 
 IN_MEMORY = Place("sqlite://")
@@ -44,18 +45,17 @@ class Simulator:
         self._gate = TableGate(table, settings)
         self._costing = TableCosting(table, settings)
         fits = [settings.budgets.excess(cost) <= 0 for cost in table.costs]
-        self._nearest = Nearest(table, np.array(fits))
+        self._nearest = NearestRow(table, np.array(fits))
 
-    def run(self, settings: Settings) -> Simulated:
-        """One search by these settings."""
-        began = time.monotonic()
-        self._nearest.begin()
+    def run(self, explorers: Mapping[str, float], seed: int) -> Simulated:
+        """One search by these explorers, each by its share."""
+        began, settings = time.monotonic(), replace(self.settings, explorers=explorers, seed=seed)
         log = TrialLog(IN_MEMORY, list(settings.task.objectives))
         driver = Driver(
             settings, self.table.defaults, _Nobody(), log, lambda candidate, result: None,
-            gate=self._gate, costing=self._costing, settle=self._nearest,
+            gate=self._gate, costing=self._costing, settle=self._nearest.in_log(log),
         )  # fmt: skip
-        driver.run(TablePool(self.table, 0))
+        driver.run(TablePool(self.table))
         records = log.records()
         return Simulated(
             ", ".join(settings.explorers),
@@ -63,7 +63,7 @@ class Simulator:
             [self.table.by_id[record.id] for record in records if record.outcome == "complete"],
             len(records),
             sum(record.outcome == "infeasible" for record in records),
-            self._nearest.replaced,
+            sum(REPLACED in entry.attrs for entry in log.entries),
             time.monotonic() - began,
         )
 
@@ -71,7 +71,7 @@ class Simulator:
 class _Nobody:
     """Watches no search."""
 
-    def began(self, settings: Settings, data: Data, nearest: NearestToFit, done: int) -> None:
+    def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
         pass
 
     def proposed(self, record: TrialRecord, cost: CostReport | None) -> None:

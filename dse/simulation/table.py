@@ -6,7 +6,7 @@ Its columns are told apart by their names, as `docs/tables.md` says:
 - or `id`, of a candidate, for a space that can be listed;
 - `accuracy`, or one for each seed: `accuracy_1`, `accuracy_2`, ... as shares, or all in percent;
 - the same of shorter trainings: `accuracy@epochs=3`, `accuracy_2@data=0.33`;
-- costs by the names of metrics (`params`, `macs`, ...): those that are missing are computed;
+- costs by the names of metrics (`params`, `macs`, ...): those that are missing are computed, latency and energy always;
 - `seconds` that a training took.
 """
 
@@ -36,8 +36,9 @@ from dse.space.space import Defaults, Space
 MAX_ROWS = 1_000_000
 MOST_LISTED = 200_000  # candidates of a space, up to which a table may have ids alone
 ID, SECONDS = "id", "seconds"
-ACCURACY = re.compile(r"accuracy(?:_(?P<seed>\w+?))?(?:@(?P<fidelity>\w+=[0-9.]+))?")
-COST_NAMES = tuple(metric.name for metric in COSTS)
+ACCURACY = re.compile(r"accuracy(?:_(?P<seed>[0-9]+))?(?:@(?P<fidelity>\w+=[0-9.]+))?")
+# Those that depend on a board are ranges, and computed for each.
+COST_NAMES = tuple(metric.name for metric in COSTS if not metric.by_board)
 
 
 class RowCost:
@@ -138,6 +139,7 @@ class _Reader:
     def __init__(self, path: Path, space: Space, defaults: Defaults, columns: list[str]) -> None:
         self._path, self._space, self._defaults = path, space, defaults
         found = {name: match for name in columns if (match := ACCURACY.fullmatch(name))}
+        found = dict(sorted(found.items(), key=lambda one: int(one[1]["seed"] or 0)))
         self._accuracies = [name for name, match in found.items() if not match["fidelity"]]
         self._shorter: dict[str, list[str]] = {}
         for name, match in found.items():
@@ -155,6 +157,8 @@ class _Reader:
             raise self._error(1, "", "two columns have the same name")
         if not self._accuracies:
             raise self._error(1, "", "there is no column 'accuracy', nor 'accuracy_1'")
+        if "accuracy" in self._accuracies and len(self._accuracies) > 1:
+            raise self._error(1, "accuracy", "expected 'accuracy' alone, or one for each seed, 'accuracy_1' and so on")
         missing = [path for path in space.domains if path not in columns]
         self._by_id = dict[str, dict[str, Value]]()
         if missing and ID not in columns:
@@ -236,7 +240,9 @@ def value_in(domain: Domain, text: str) -> Value:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"came {text!r}, expected a number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"came {text!r}, expected a number")
     return domain.option(number if isinstance(domain, FloatRange) or number != int(number) else int(number))
 
 

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dse.cost.metrics import ACCURACY
+from dse.errors import DseError
 from dse.search.settings import Settings
-from dse.search.surrogate.gain import Budgets
+from dse.search.surrogate.gain import BudgetSpread
 from dse.simulation.table import Table
 
 LEAST_QUANTILE, MARGIN = 0.02, 0.05
@@ -35,8 +36,10 @@ class Yardstick:
             return
         fit = self._costs[self._fits]
         self._least = float(np.quantile(self._accuracy[self._fits], LEAST_QUANTILE))
-        self._budgets = Budgets(fit.min(axis=0), fit.max(axis=0) + MARGIN, BUDGETS)
+        self._budgets = BudgetSpread(fit.min(axis=0), fit.max(axis=0) + MARGIN, BUDGETS, even=True)
         self._whole = self._volumes(np.flatnonzero(self._fits))[-1]
+        if not self._whole:
+            raise DseError("all networks of the table that fit are equally accurate: there is no front to find")
 
     def shares(self, rows: Sequence[int]) -> np.ndarray:
         """After the first, the second, ... of these networks, (rows,)."""

@@ -13,6 +13,7 @@ from dse.network.candidate import Candidate
 from dse.network.recipes import RECIPES, SHORT_EPOCHS
 from dse.network.training import Training
 from dse.search.description import describe, with_defaults_of_run
+from dse.search.explorers.names import parse_explorers
 from dse.space.conditions import first
 from dse.space.single import space_of, with_training
 from dse.space.space import Defaults, list_references, load_space, parse_space
@@ -114,14 +115,16 @@ def test_a_run_of_before_goes_on_as_it_began(tmp_path: Path) -> None:
     before = dataclasses.replace(
         asked,
         task=asked.task.model_copy(update={"training": Training(epochs=30)}),
-        explorers={"optuna:nsga2": 0.5, "random": 0.5},
+        explorers=parse_explorers(["bayes", "optuna:tpe", "nni:tpe", "random=0.2"]),
     )
     (tmp_path / "run").mkdir()
     from dse.data.datasets import load_data
 
     description = describe(before, load_data(before.task, "sample"), {})
     (tmp_path / "run" / "run.yaml").write_text(yaml.safe_dump(description))
-    assert with_defaults_of_run(asked) == before
+    resumed = with_defaults_of_run(asked)
+    assert resumed.explorers == pytest.approx(before.explorers, abs=1e-5)
+    assert dataclasses.replace(resumed, explorers=before.explorers) == before
     said = dataclasses.replace(asked, explorers={"grid": 1.0})
     assert with_defaults_of_run(said).explorers == {"grid": 1.0}  # it is refused then
     asked = dataclasses.replace(asked, explorers=before.explorers)

@@ -36,7 +36,7 @@ from tests.helpers.fake_pool import FakePool, accuracy_of
 from tests.helpers.searches import Watcher, settings
 
 LIMIT = 2500  # parameters: some of the twelve candidates of the space have more
-EXPLORERS = ("random", "grid", "optuna:nsga2", "optuna:random")
+EXPLORERS = ("random", "grid", "bayes", "optuna:nsga2", "optuna:random")
 QUICK, CHUNKS = 4, 20  # the other 16 are run by make test-slow
 PER_CHUNK = 50
 

@@ -11,12 +11,15 @@ import pytest
 
 from dse.cost.report import estimate
 from dse.hardware.budget import Budgets as Limits
+from dse.screening.quick import QuickCosts
 from dse.search.costing import SpaceCosting
+from dse.search.explorers.bayes import BayesExplorer
 from dse.search.explorers.explorers import Explorer, make_explorer
 from dse.search.summary import cost_values
 from dse.search.surrogate.encoding import Encoding
-from dse.search.surrogate.gain import Budgets, improvement
+from dse.search.surrogate.gain import BudgetSpread, improvement
 from dse.search.surrogate.gaussian_process import Covariance, GaussianProcess, Points
+from dse.space.neighbours import Neighbours
 from dse.space.space import Defaults, Space, load_space, parse_space
 from tests.helpers.explorers import REAL, log_in
 
@@ -88,12 +91,11 @@ def test_improvement_by_sampling() -> None:
 
 def volume(reached: np.ndarray, costs: np.ndarray, least: float, high: float) -> float:
     """The area between a front of two objectives and the reference point, a step at a time."""
-    area, best, last = 0.0, least, high
+    area, best = 0.0, least
     for index in np.argsort(costs):
         if reached[index] > best:
             area += (high - costs[index]) * (reached[index] - best)
             best = reached[index]
-    del last
     return area
 
 
@@ -101,7 +103,7 @@ def test_the_gain_is_that_of_the_hypervolume() -> None:
     """The mean over what a network may reach of how much the area of the front grows by it."""
     rng = np.random.default_rng(3)
     reached, costs = rng.random(6), rng.random((6, 1))
-    budgets = Budgets(np.zeros(1), np.ones(1), 4000)
+    budgets = BudgetSpread(np.zeros(1), np.ones(1), 4000)
     mean, deviation, cost = 0.8, 0.3, 0.35
     before = volume(reached, costs[:, 0], reached.min(), 1.0)
     grown = [
@@ -114,10 +116,13 @@ def test_the_gain_is_that_of_the_hypervolume() -> None:
 
 
 def test_budgets_fill_every_dimension() -> None:
-    limits = Budgets(np.zeros(3), np.ones(3), 500).limits
+    limits = BudgetSpread(np.zeros(3), np.ones(3), 500, even=True).limits
     assert limits.mean(axis=0) == pytest.approx([0.5] * 3, abs=0.01)
     assert (limits < 0.5).all(axis=1).mean() == pytest.approx(1 / 8, abs=0.02)
-    one = Budgets(np.zeros(0), np.zeros(0))
+    near = BudgetSpread(np.zeros(4), np.ones(4)).limits
+    assert near.mean(axis=0) == pytest.approx([0.5] * 4, abs=0.03)
+    assert (near >= 0.8).all(axis=1).mean() > 0.02  # what costs much in everything is not forgotten
+    one = BudgetSpread(np.zeros(0), np.zeros(0))
     assert one.limits.shape == (1, 0)
     assert one.best(np.array([0.2, 0.7]), np.zeros((2, 0))) == [0.7]
 
@@ -177,3 +182,82 @@ def test_accuracy_alone_and_costs_alone(tmp_path: Path) -> None:
                 one.log.tell_failed(number, "no reason")
             else:
                 one.log.tell_complete(number, values, {})
+
+
+def tell(one: Explorer, number: int, accuracy: float | None) -> None:
+    """A trial ends, badly without an accuracy."""
+    candidate = one.log.records()[number].candidate
+    assert candidate
+    if accuracy is None:
+        one.log.tell_failed(number, "no reason")
+    else:
+        one.log.tell_complete(number, cost_values(estimate(candidate.network)) | {"accuracy": accuracy}, {})
+
+
+def test_a_restart_changes_nothing(tmp_path: Path) -> None:
+    """Of two searches one is begun anew before every proposal; trials fail, and some are under way."""
+    space, proposals = load_space("mixed"), dict[str, list[str]]()
+    for name in ("whole", "restarted"):
+        one = bayes(space, tmp_path / name, Limits.of_boards(()), ["accuracy", "macs", "arena_bytes"])
+        found = proposals[name] = []
+        for number in range(15):
+            if name == "restarted":
+                one = bayes(space, tmp_path / name, Limits.of_boards(()), ["accuracy", "macs", "arena_bytes"])
+            proposal = one.propose()
+            assert proposal
+            assert proposal.candidate
+            found.append(proposal.candidate.id)
+            if number >= 2:
+                tell(one, number - 2, None if number % 5 == 0 else 0.3 + 0.01 * (number % 7))
+    assert proposals["whole"] == proposals["restarted"]
+    assert len(set(proposals["whole"])) == 15
+
+
+def test_nothing_but_failures_is_learned_from_too(tmp_path: Path) -> None:
+    one = bayes(SPACE, tmp_path, Limits.of_boards(()), ["accuracy", "params"])
+    for number in range(12):
+        assert one.propose()
+        tell(one, number, None)
+
+
+def test_what_only_seems_to_fit_is_not_proposed(tmp_path: Path) -> None:
+    """The limit lies between what some networks need roughly and with a plan of their memory."""
+    space, quick = load_space("mixed"), QuickCosts(load_space("mixed"), Defaults())
+    neighbours, rng = Neighbours(space.template.nodes), np.random.default_rng(0)
+    for _ in range(2000):
+        assignment = neighbours.random(rng)
+        exact, rough = quick.of(assignment), quick.roughly(assignment)
+        if exact and rough and 15_000 < rough.arena_bytes < exact.arena_bytes < 60_000:
+            break
+    else:
+        pytest.fail("no network needs more than it seems to")
+    limits = Limits.of_boards((), arena_bytes=rough.arena_bytes)
+    assert limits.excess(rough) <= 0 < limits.excess(exact)
+    one = bayes(space, tmp_path, limits, ["accuracy", "macs"])
+    assert isinstance(one, BayesExplorer)
+    sketches = one.surrogate.sketches([assignment], rough=True) + one.surrogate.fitting(rng, 5)
+    assert list(one._new(sketches))[:1] != [assignment]
+    assert assignment not in list(one._new(sketches))
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        "[{block: conv, channels: {choice: [8]}, kernel: {choice: [1, 3]}}]",
+        "[{block: conv, channels: {int: [8, 8]}, kernel: {choice: [1, 3]}}]",
+        "[{block: conv, channels: 8, kernel: {choice: [1, 3]}}]\ntraining: {learning_rate: {log: [1e-3, 1e-3]}}",
+        "[{block: {choice: [" + ", ".join(f"c{n}: {{block: conv, channels: {n}}}" for n in range(1, 15)) + "]}}]",
+        "[{block: {choice: [conv: {channels: {choice: [4, 8]}}, fire, separable]}, channels: {choice: [8, 16, 24]}}]",
+    ],
+)
+def test_every_kind_of_choice_is_encoded(stages: str, tmp_path: Path) -> None:
+    """One value, many without an order, and values that stand beside some families only."""
+    space = parse_space(f"space: odd\nstem: {{block: conv, channels: 8, stride: 4}}\nstages: {stages}\n", "odd.yaml")
+    every = [values for values, _ in space.candidates()]
+    rows = Encoding(space.template.nodes).rows(every)
+    different = {tuple(sorted((path, str(value)) for path, value in values.items())) for values in every}
+    assert len(np.unique(rows.round(9), axis=0)) == len(different)
+    one = bayes(space, tmp_path, Limits.of_boards(()), ["accuracy", "params"])
+    for number in range(min(11, len(every))):
+        if one.propose():
+            tell(one, number, 0.5)

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from dse.cli import cli
+from dse.errors import DseError
 from dse.hardware.budget import Budgets
 from dse.simulation.comparison import difference
 from dse.simulation.report import Report, simulate
@@ -106,6 +107,52 @@ def test_a_table_of_some_networks(path: Path, tmp_path: Path) -> None:
     whole = searched(some, "bayes", seeds=1, trials=500)
     assert whole.trials == len(some.rows)
     assert whole.searches[0].at(whole.trials)[0] == pytest.approx(1)
+
+
+def test_the_best_of_several_drafts_is_one_of_the_table(path: Path, tmp_path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    (tmp_path / "some.csv").write_text("\n".join([lines[0], *lines[1::9]]) + "\n", encoding="utf-8")
+    some = read_table(tmp_path / "some.csv", space())
+    asked = {
+        "trials": 20,
+        "seeds": 3,
+        "objectives": ["accuracy", "macs"],
+        "boards": (),
+        "budgets": Budgets.of_boards(()),
+    }
+    (one,) = simulate(some, ["optuna:random"], **asked, best_of=1).searches  # type: ignore[arg-type]
+    (ten,) = simulate(some, ["optuna:random"], **asked, best_of=10).searches  # type: ignore[arg-type]
+    assert ten.at(20)[0] > one.at(20)[0] + 0.05
+    with pytest.raises(DseError, match="grid goes through a whole space, and the table has a part of it"):
+        simulate(some, ["grid"], **asked)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "objectives", [["accuracy", "arena_bytes"], ["accuracy"], ["accuracy", "params", "macs", "arena_bytes"]]
+)
+def test_any_objectives(table: Table, objectives: list[str]) -> None:
+    """Also such as the table has no column for."""
+    report = simulate(table, ["bayes", "random"], objectives, (), Budgets.of_boards(()), trials=24, seeds=3)
+    bayes, random = report.searches
+    assert bayes.at(24)[0] > random.at(24)[0]
+    assert bayes.at(24)[0] > (0.9 if len(objectives) < 3 else 0.7)
+
+
+def test_a_folder_of_its_name_is_left_alone(table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kept = tmp_path / "simulated" / "checkpoints" / "0-abc" / "state"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("kept")
+    searched(table, "random", seeds=1, trials=2)
+    assert kept.read_text() == "kept"
+    assert [path.name for path in tmp_path.iterdir()] == ["simulated"]
+
+
+def test_a_table_without_a_front(path: Path, tmp_path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    (tmp_path / "one.csv").write_text("\n".join(lines[:2]) + "\n", encoding="utf-8")
+    with pytest.raises(DseError, match="equally accurate"):
+        searched(read_table(tmp_path / "one.csv", space()), "random")
 
 
 def test_differences() -> None:

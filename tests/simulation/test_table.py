@@ -39,8 +39,8 @@ def complaint(folder: Path, header: str, *rows: str) -> str:
 
 
 def test_all_that_may_stand_in_it(tmp_path: Path) -> None:
-    header = f"{HEADER},accuracy_1,accuracy_2,accuracy_1@epochs=3,macs,seconds"
-    rows = [row.format(f"0.5,0.{7 + index},0.25,{index},60") for index, row in enumerate(ROWS)]
+    header = f"{HEADER},accuracy_2,accuracy_1,accuracy_1@epochs=3,macs,seconds"
+    rows = [row.format(f"0.{7 + index},0.5,0.25,{index or ''},60") for index, row in enumerate(ROWS)]
     table = read_table(write(tmp_path, header, *rows), SPACE)
     # A kernel of three behind none, or before none: the second stage has no other.
     assert (len(table.rows), table.twins) == (3, 1)
@@ -83,6 +83,9 @@ def test_ids_alone(tmp_path: Path) -> None:
         (f"{HEADER},accuracy", "skip,,conv", ":2: not as many cells as there are columns"),
         (f"{HEADER},accuracy", "skip,,conv,1,2", ":2: not as many cells as there are columns"),
         (f"{HEADER},accuracy,accuracy", "skip,,conv,1,1", ":1: two columns have the same name"),
+        (f"{HEADER},accuracy,accuracy_1", "skip,,conv,1,1", ":1: accuracy: expected 'accuracy' alone, or one for each"),
+        (f"{HEADER},accuracy_int8", "skip,,conv,1", ":1: accuracy_int8: unknown column, did you mean 'accuracy'?"),
+        (f"{HEADER},accuracy,latency_ms", "skip,,conv,1,5", ":1: latency_ms: unknown column"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, header: str, row: str, said: str) -> None:

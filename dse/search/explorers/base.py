@@ -52,11 +52,10 @@ class Explorer:
     def propose(self, records: list[TrialRecord] | None = None) -> Proposal | None:
         """A new trial in the log, after these; None when there is nothing left to propose."""
         records = self.log.records() if records is None else records
-        drafts = list(islice(self.drafts(records), self.best_of))
+        drafts = [self.settle(draft) for draft in islice(self.drafts(records), self.best_of)]
         if not drafts:
             return None
-        draft = drafts[0] if len(drafts) == 1 else self._best(drafts, records)
-        return self.log.append(self.name, self.settle(draft))
+        return self.log.append(self.name, drafts[0] if len(drafts) == 1 else self._best(drafts, records))
 
     def _best(self, drafts: Sequence[Draft], records: list[TrialRecord]) -> Draft:
         """Of the drafts that fit and are new, else of those that fit, the one with the largest expected gain."""
@@ -67,8 +66,11 @@ class Explorer:
             return drafts[0]
         if self.surrogate.seen(records) < FIRST:
             return pool[0]
-        sketches = self.surrogate.sketches(draft.params for draft in pool)
-        return pool[int(np.argmax(self.surrogate.outlook(records).gains(sketches)))]
+        pairs = [(draft, sketch) for draft in pool for sketch in self.surrogate.sketches([draft.params])]
+        if not pairs:
+            return pool[0]
+        gains = self.surrogate.outlook(records).gains([sketch for _, sketch in pairs])
+        return pairs[int(np.argmax(gains))][0]
 
     def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
         """What it would propose after these trials, first choice first; none when all have been proposed."""

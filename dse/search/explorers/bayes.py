@@ -8,18 +8,20 @@ spread over the costs. Seed and log decide, so a restart changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from dse.search.explorers.base import FIRST, Explorer
 from dse.search.record import TrialRecord
+from dse.search.study.trial_log import Draft
 from dse.search.surrogate.surrogate import SAMPLE, Outlook, Sketch
 from dse.space.conditions import Assignment
 
 RANDOM, NEAR_FRONT = 24, 48  # networks that are looked at for a proposal, and then:
 ROUNDS, BEST, NEAR_BEST = 2, 8, 24
 EXACT = 12
+PASSED_OVER = 100  # drafts of known networks, after which one is proposed again
 
 
 class BayesExplorer(Explorer):
@@ -27,7 +29,16 @@ class BayesExplorer(Explorer):
 
     def __post_init__(self) -> None:
         self._tried: set[frozenset[tuple[str, object]]] = set()
+        self._ids: set[str] = set()  # of the same: other values may lead to one of them
         self._num_read = 0
+
+    def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
+        known = list[Draft]()
+        for draft in super().drafts(records):
+            if draft.candidate and draft.candidate.id in self._ids and len(known) < PASSED_OVER:
+                known.append(draft)
+            else:
+                yield draft
 
     def choices(self, records: list[TrialRecord]) -> Iterator[Assignment]:
         rng = self.surrogate.rng(len(records), self.name)
@@ -39,23 +50,24 @@ class BayesExplorer(Explorer):
         yield from self._new(found)
         if self.surrogate.every is not None:
             yield from self._new(self.surrogate.all_that_fit)
-        while self.surrogate.every is None:
-            others = self.surrogate.fitting(rng, RANDOM)
+        while self.surrogate.every is None and (others := self.surrogate.fitting(rng, RANDOM)):
             yield from list(self._new(others, again=True)) or [sketch.assignment for sketch in others]
 
-    def _new(self, sketches: Iterable[Sketch], again: bool = False) -> Iterator[Assignment]:
-        """Those that fit, and were not proposed before unless they may be `again`."""
+    def _new(self, sketches: Sequence[Sketch], again: bool = False) -> Iterator[Assignment]:
+        """Those that fit, by the plan of their memory too, and were not proposed before unless they may be `again`.
+        Where none fits, the nearest are there, and may be proposed."""
+        some_fit = any(sketch.fits for sketch in sketches)
         for sketch in sketches:
-            if (again or frozenset(sketch.assignment.items()) not in self._tried) and self._fits(sketch):
+            if not again and frozenset(sketch.assignment.items()) in self._tried:
+                continue
+            if not some_fit or all(exact.fits for exact in self.surrogate.sketches([sketch.assignment])):
                 yield sketch.assignment
-
-    def _fits(self, sketch: Sketch) -> bool:
-        """By its plan of memory too; where nothing was found that fits, the nearest may be proposed."""
-        return not sketch.fits or all(exact.fits for exact in self.surrogate.sketches([sketch.assignment]))
 
     def _read(self, records: list[TrialRecord]) -> None:
         """Notes what was proposed since it last looked."""
-        self._tried |= {frozenset(record.params.items()) for record in records[self._num_read :]}
+        new = records[self._num_read :]
+        self._tried |= {frozenset(record.params.items()) for record in new}
+        self._ids |= {record.id for record in new}
         self._num_read = len(records)
 
     def _spread(self, number: int, rng: np.random.Generator) -> list[Sketch]:

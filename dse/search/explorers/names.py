@@ -25,6 +25,7 @@ EXPLORERS = {
     "grid": "every candidate that fits, one after another; for small spaces without real ranges",
 }
 DEFAULT = "bayes"
+ROUNDED = 1e-4  # shares as a run has them written down, six digits each
 
 
 def parse_explorers(texts: Sequence[str]) -> dict[str, float]:
@@ -45,9 +46,10 @@ def parse_explorers(texts: Sequence[str]) -> dict[str, float]:
         shares[name] = _share(text, share) if given else None
     taken = sum(share for share in shares.values() if share)
     free = [name for name, share in shares.items() if share is None]
-    if taken > 1 + 1e-9 or (free and taken > 1 - 1e-9) or (not free and taken < 1 - 1e-9):
+    if taken > 1 + ROUNDED or (free and taken > 1 - ROUNDED) or (not free and taken < 1 - ROUNDED):
         raise DseError(f"`explorer`: the shares add up to {taken:g}, expected {'less than ' if free else ''}1")
-    return {name: share if share is not None else (1 - taken) / len(free) for name, share in shares.items()}
+    whole = 1.0 if free else taken
+    return {name: share / whole if share is not None else (1 - taken) / len(free) for name, share in shares.items()}
 
 
 def _share(text: str, share: str) -> float:

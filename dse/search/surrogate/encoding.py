@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import numpy as np
 from dse.space.conditions import Assignment, Node, Open
 from dse.space.domains import Choice, Domain, FloatRange
 
-MOST_VALUES = 12  # of an open value, up to which each has a column of its own
+MOST_VALUES = 12  # whose order means something, up to which each has a column of its own
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,13 @@ def _weighted(nodes: Iterable[Node], weight: float) -> Iterator[tuple[str, Domai
         if isinstance(node, Open):
             yield node.path, node.domain, weight
             families = [_by_path(below) for below in node.below.values()]
-            shared = set(families[0]).intersection(*families) if families else set()
-            for number, family in enumerate(families):
-                own = [inner for path, inner in family.items() if path not in shared]
+            counts = Counter(path for family in families for path in family)
+            # What stands beside the choice is the same value under each of them.
+            beside = {path: inner for family in families for path, inner in family.items() if counts[path] > 1}
+            yield from _weighted(beside.values(), weight)
+            for family in families:
+                own = [inner for path, inner in family.items() if path not in beside]
                 yield from _weighted(own, weight / max(1, len(own)))
-                if number == 0:  # what stands beside the choice is the same value under each of them
-                    yield from _weighted((family[path] for path in family if path in shared), weight)
 
 
 def _by_path(nodes: Iterable[Node]) -> dict[str, Open]:
@@ -80,9 +82,12 @@ def _by_path(nodes: Iterable[Node]) -> dict[str, Open]:
 
 
 def _columns_of(path: str, domain: Domain, weight: float, start: int) -> _Columns:
-    listed = [] if isinstance(domain, FloatRange) else list(domain.values())
-    places = {value: place for place, value in enumerate(listed)} if len(listed) <= MOST_VALUES else {}
-    if not _is_ordered(domain) or len(listed) == 2:
+    values = list(dict.fromkeys(domain.values()))
+    if len(values) == 1:
+        return _Columns(path, domain, start, {}, 0.0, 0.0)
+    few = not isinstance(domain, FloatRange) and (len(values) <= MOST_VALUES or not _is_ordered(domain))
+    places = {value: place for place, value in enumerate(values)} if few else {}
+    if not _is_ordered(domain) or (len(values) == 2 and few):
         return _Columns(path, domain, start, places, math.sqrt(weight / 2), 0.0)
     shared = weight / 2 if places else weight
     return _Columns(path, domain, start, places, math.sqrt(shared / 2), math.sqrt(shared))
@@ -95,10 +100,11 @@ def _is_ordered(domain: Domain) -> bool:
 
 
 def _rank(domain: Domain, value: object) -> float:
-    """Where a value stands between the ends of its domain, from 0 to 1."""
+    """Where a value stands between the ends of its domain, which differ, from 0 to 1."""
     assert isinstance(value, (int, float))
     if isinstance(domain, Choice):
-        return sorted(domain.labels).index(value) / (len(domain.labels) - 1)
+        labels = sorted(dict.fromkeys(domain.labels))
+        return labels.index(value) / (len(labels) - 1)
     if isinstance(domain, FloatRange) and domain.log:
         return math.log(value / domain.low) / math.log(domain.high / domain.low)
-    return (value - domain.low) / max(domain.high - domain.low, 1e-12)
+    return (value - domain.low) / (domain.high - domain.low)

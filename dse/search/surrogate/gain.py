@@ -12,7 +12,9 @@ import math
 
 import numpy as np
 
-BUDGETS = 128
+BUDGETS = 256
+TIE = 1e-9  # of two that add nothing the better comes first
+APART = 0.3  # of its range, half of it either way: how far a cost of a budget near the diagonal may be from it
 
 
 def improvement(mean: np.ndarray, deviation: np.ndarray, best: np.ndarray) -> np.ndarray:
@@ -29,12 +31,15 @@ _Z = np.linspace(-6, 6, 2401)
 _GAIN = np.array([z * (1 + math.erf(z / math.sqrt(2))) / 2 + math.exp(-z * z / 2) / math.sqrt(2 * math.pi) for z in _Z])
 
 
-class Budgets:
-    """Budgets spread evenly between the least and the largest costs, (count, costs); without costs a single one."""
+class BudgetSpread:
+    """Budgets spread over what networks cost, (count, costs); without costs a single one.
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, count: int = BUDGETS) -> None:
-        size = len(low)
-        self.limits = low + (high - low) * _spread(count, size) if size else np.zeros((1, 0))
+    Even budgets fill the cube: then the gain is that of the hypervolume, for which what costs much in everything hardly
+    counts. So half of them lie near the diagonal instead, where networks are, since costs go together.
+    """
+
+    def __init__(self, low: np.ndarray, high: np.ndarray, count: int = BUDGETS, even: bool = False) -> None:
+        self.limits = low + (high - low) * _spread(count, len(low), even) if len(low) else np.zeros((1, 0))
 
     def best(self, reached: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """What the best of some networks reached within each budget, the worst of all where none keeps to it,
@@ -56,16 +61,24 @@ class Budgets:
     def gain(self, mean: np.ndarray, deviation: np.ndarray, costs: np.ndarray, best: np.ndarray) -> np.ndarray:
         """What is to be expected of each network, in the mean over the budgets, (networks,)."""
         more = improvement(mean[:, None], deviation[:, None], best[None])
-        return np.asarray(np.where(self._within(costs), more, 0.0).mean(axis=1))
+        return np.asarray(np.where(self._within(costs), more, 0.0).mean(axis=1)) + TIE * mean
 
     def _within(self, costs: np.ndarray) -> np.ndarray:
         return np.asarray((costs[:, None] <= self.limits[None]).all(axis=2))
 
 
-def _spread(count: int, size: int) -> np.ndarray:
-    """Points that fill the unit cube evenly, (count, size): in one dimension a grid, else Halton's sequence (1960)."""
-    grid = (np.arange(count) + 1) / count
-    return np.stack([grid, *(_radical_inverse(count, base) for base in _PRIMES[: size - 1])], axis=1)
+def _spread(count: int, size: int, even: bool) -> np.ndarray:
+    """Points of the unit cube, (count, size)."""
+    steps = ((np.arange(count) + 1) / count)[:, None]
+    if size == 1:
+        return steps
+    # Even in every dimension (Halton 1960).
+    moved = np.stack([_radical_inverse(count, base) for base in _PRIMES[:size]], axis=1)
+    if even:
+        return moved
+    half = count // 2
+    near = np.clip(steps[1::2] + APART * (moved[half : half + len(steps[1::2])] - 0.5), 0.0, 1.0)
+    return np.concatenate([moved[:half], near])
 
 
 _PRIMES = (2, 3, 5, 7, 11, 13, 17)

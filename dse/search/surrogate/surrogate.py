@@ -11,10 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from dse.cost.metrics import ACCURACY
+from dse.errors import NetworkError
 from dse.search.costing import Costing, Known
 from dse.search.record import TrialRecord
 from dse.search.surrogate.encoding import Encoding
-from dse.search.surrogate.gain import Budgets
+from dse.search.surrogate.gain import BudgetSpread
 from dse.search.surrogate.gaussian_process import GaussianProcess, Points
 from dse.space.conditions import Assignment
 from dse.space.neighbours import Neighbours
@@ -25,6 +26,7 @@ DRAWN_FOR_ONE = 20  # random assignments for each network that is to fit, at mos
 DESCENT_ROUNDS, DESCENT_WIDTH = 40, 20
 MOST_CHANGES = 3  # of a neighbour
 LEARNED_FROM = 400  # trials at most: those nearest to the front, and some of the others
+MARGIN = 0.1  # of the range of costs, above it: a network beyond all others is worth something too
 LEAST_ERROR = 0.002  # errors below count as this
 
 
@@ -64,10 +66,12 @@ class Surrogate:
         self._seed = seed
         self._of_trials: dict[int, Sketch | None] = {}
         sample = self.fitting(self.rng(0, "scale"), SAMPLE)
+        if not sample:
+            raise NetworkError(space.name, "no network was found in the space")
         sizes = np.array([sketch.known.sizes for sketch in sample])
-        self._center, self._scale = sizes.mean(axis=0), np.maximum(sizes.std(axis=0), 1e-6)
-        costs = self.costs(sample)
-        self._low, self._high = costs.min(axis=0), costs.max(axis=0)
+        spread = sizes.std(axis=0)
+        self._center, self._scale = sizes.mean(axis=0), np.where(spread > 1e-6, spread, 1.0)
+        self._low, self._high = _ends(self.costs(sample))
 
     # -- networks
 
@@ -89,6 +93,8 @@ class Surrogate:
 
     def near(self, centers: Sequence[Assignment], count: int, rng: np.random.Generator) -> list[Sketch]:
         """So many neighbours of these, as far as they fit, roughly."""
+        if not centers:
+            return []
         changed = [self._changed(centers[number % len(centers)], rng) for number in range(count)]
         return [sketch for sketch in self.sketches(changed, rough=True) if sketch.fits]
 
@@ -149,7 +155,8 @@ class Surrogate:
             shown = _Shown(shown.sketches + running, np.concatenate([shown.reached, expected]))
             process = process.with_more(self.points(shown.sketches), shown.reached)
         costs = self.costs(shown.sketches)
-        budgets = Budgets(np.minimum(self._low, costs.min(axis=0)), np.maximum(self._high, costs.max(axis=0)))
+        low, high = _ends(np.concatenate([costs, self._low[None], self._high[None]]))
+        budgets = BudgetSpread(low, high + MARGIN * (high - low))
         front = [shown.sketches[index].assignment for index in budgets.holders(shown.reached, costs)]
         return Outlook(self, process, budgets, budgets.best(shown.reached, costs), front)
 
@@ -170,7 +177,7 @@ class Surrogate:
         if len(shown.sketches) <= LEARNED_FROM:
             return shown
         costs = self.costs(shown.sketches)
-        behind = Budgets(costs.min(axis=0), costs.max(axis=0)).behind(shown.reached, costs)
+        behind = BudgetSpread(*_ends(costs)).behind(shown.reached, costs)
         order = np.argsort(behind, kind="stable")
         near = LEARNED_FROM * 3 // 4
         others = np.sort(order[near:])
@@ -193,7 +200,7 @@ class Outlook:
 
     surrogate: Surrogate
     process: GaussianProcess
-    budgets: Budgets
+    budgets: BudgetSpread
     best: np.ndarray  # that was reached within each budget
     front: list[Assignment]  # the networks that reached it
 
@@ -206,6 +213,11 @@ class Outlook:
 def _reached(values: dict[str, float]) -> float:
     """Accuracy as a number in which to halve the error is worth as much anywhere."""
     return -math.log(max(1 - values.get(ACCURACY, 0.0), LEAST_ERROR))
+
+
+def _ends(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the largest of each column."""
+    return costs.min(axis=0), costs.max(axis=0)
 
 
 def _nearest(sketches: Sequence[Sketch]) -> list[Sketch]:
