@@ -170,6 +170,12 @@ def active(nodes: Sequence[Node], assignment: Assignment) -> list[str]:
     return paths
 
 
+def has_conditions(nodes: Sequence[Node]) -> bool:
+    """Whether there are values that matter under some choices only."""
+    opened = [node for node in nodes if isinstance(node, Open)]
+    return any(isinstance(inner, Open) for node in opened for below in node.below.values() for inner in below)
+
+
 def size(nodes: Sequence[Node]) -> float:
     """The number of assignments, whether their values go together or not; infinite with a real range."""
     return math.prod(_ways(node) for node in nodes if isinstance(node, Open))

@@ -21,7 +21,7 @@ from dse.export.runs import export_run
 from dse.hardware.boards import load_board
 from dse.hardware.budget import Budgets
 from dse.screening.feasibility import find_nearest
-from dse.search import driver, loop
+from dse.search import driver
 from dse.search.description import describe, with_defaults_of_run
 from dse.search.explorers.explorers import make_explorer
 from dse.search.loop import search
@@ -305,7 +305,7 @@ def test_a_killed_drivers_checkpoint_is_taken_over(tmp_path: Path, monkeypatch: 
     (left,) = (tmp_path / "checkpoints").iterdir()
     watcher = Watcher()
     with monkeypatch.context() as patch:
-        patch.setattr(loop.shutil, "rmtree", lambda *a, **k: None)
+        patch.setattr(driver.shutil, "rmtree", lambda *a, **k: None)
         search(settings(tmp_path, trials=1, epochs=2), watcher)
     assert watcher.epochs == [(0, 2)]
     (taken,) = (tmp_path / "checkpoints").iterdir()

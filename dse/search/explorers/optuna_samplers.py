@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from dse.errors import RunError
 from dse.search.study._optuna_internals import QuickTpe
+from dse.space.conditions import has_conditions
 from dse.space.domains import Choice, Domain, FloatRange
 from dse.space.space import Space
 
@@ -56,8 +57,10 @@ def make_sampler(explorer: str, seed: int, trials: int, population: int, space: 
         case "optuna:nsga3":
             return optuna.samplers.NSGAIIISampler(population_size=population, seed=seed)
         case "optuna:tpe":
-            # Values that belong together are drawn together, those of one family apart from those of another.
-            return QuickTpe(seed=seed, n_startup_trials=population, multivariate=True, group=True)
+            # The values of one family are drawn together, apart from those of another. Where there are no families each
+            # value for itself does better (results/search-benchmark).
+            grouped = has_conditions(space.template.nodes)
+            return QuickTpe(seed=seed, n_startup_trials=population, multivariate=grouped, group=grouped)
         case "optuna:gp":
             if not importlib.util.find_spec("torch"):
                 raise RunError("optuna:gp needs the package torch, which is not installed: pip install torch")
