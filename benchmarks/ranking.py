@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.rows import append_rows, read_rows
 from dse._util.quiet import quiet_tensorflow
 from dse.data.datasets import Data, load_data
 from dse.hardware.boards import load_board
@@ -96,10 +97,12 @@ def main() -> None:
         for images, seed in (("all", 0), ("third", 0), ("all", 1), ("third", 1)):
             for index in order:
                 candidate = chosen[index][1]
-                known = {(row["network"], row["images"], row["seed"]) for row in rows(table)}
+                known = {(row["network"], row["images"], row["seed"]) for row in read_rows(table)}
                 if (seed == 0 or index in twice) and (candidate.id, images, str(seed)) not in known:
-                    append(table, trained(candidate, images, seed, data))
-    write(asked.folder / "table.csv", chosen, rows(table))
+                    row = trained(candidate, images, seed, data)
+                    append_rows(table, COLUMNS, [row])
+                    print(" ".join(map(str, row.values())), flush=True)
+    write(asked.folder / "table.csv", chosen, read_rows(table))
 
 
 def write(path: Path, chosen: list[tuple[Assignment, Candidate]], trainings: list[dict[str, str]]) -> None:
@@ -120,25 +123,6 @@ def write(path: Path, chosen: list[tuple[Assignment, Candidate]], trainings: lis
                     if images == "third"
                 }
                 writer.writerow({**assignment, **known, "seconds": mine["all", "0"]["cpu_seconds"]})
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    """What stands in a file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def append(path: Path, row: dict[str, Any]) -> None:
-    """One row more; several programs may write to a file."""
-    new = not path.is_file()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(" ".join(str(value) for value in row.values()), flush=True)
 
 
 if __name__ == "__main__":

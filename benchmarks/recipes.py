@@ -8,7 +8,6 @@ stands there is not trained again, so a table may grow over days.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from dataclasses import replace
 from itertools import product
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import networks
+from benchmarks.rows import append_rows, read_rows
 from dse._util.quiet import quiet_tensorflow
 from dse.data.datasets import Data, load_data
 from dse.network.candidate import Candidate, load_candidate
@@ -128,26 +128,14 @@ def main() -> None:
     ):
         cell = Cell(name, recipe, how, images, epochs, seed)
         if tuple(map(str, cell)) not in done(asked.table):
-            append(asked.table, trained(cell, data))
+            row = trained(cell, data)
+            append_rows(asked.table, COLUMNS, [row])
+            print(" ".join(map(str, row.values())), flush=True)
 
 
 def done(table: Path) -> set[tuple[str, ...]]:
     """The trainings that stand in a table."""
-    if not table.is_file():
-        return set()
-    with table.open(newline="", encoding="utf-8") as file:
-        return {tuple(row[column] for column in Cell._fields) for row in csv.DictReader(file)}
-
-
-def append(table: Path, row: dict[str, Any]) -> None:
-    """One row more; several programs may write to a table."""
-    new = not table.is_file()
-    with table.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(" ".join(str(value) for value in row.values()), flush=True)
+    return {tuple(row[column] for column in Cell._fields) for row in read_rows(table)}
 
 
 if __name__ == "__main__":

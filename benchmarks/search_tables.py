@@ -7,7 +7,6 @@ What stands there is not searched again. `--print` shows the means as Markdown. 
 from __future__ import annotations
 
 import argparse
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.rows import append_rows, read_rows
 from dse.hardware.budget import Budgets
 from dse.search.explorers.names import EXPLORERS
 from dse.simulation.report import simulate
@@ -85,9 +85,9 @@ def main() -> None:
     names = [*asked.explorers, *(f"bayes, {part}" for part in ABLATIONS if asked.ablations)]
     for name, table in map(parse, asked.tables):
         for explorer in names:
-            done = {row["seed"] for row in rows(asked.out) if matches(row, name, explorer, asked.best_of)}
-            if len(done) < asked.seeds:
-                append(asked.out, search(name, table, explorer, asked.best_of, asked.seeds, asked.trials))
+            if not any(matches(row, name, explorer, asked.best_of) for row in read_rows(asked.out)):
+                new = search(name, table, explorer, asked.best_of, asked.seeds, asked.trials)
+                append_rows(asked.out, COLUMNS, new)
     if asked.printed:
         show(asked.out)
 
@@ -107,16 +107,14 @@ def search(name: str, table: Table, explorer: str, best_of: int, seeds: int, tri
             | {"networks": len(run.rows), "proposals": run.proposals}
             | {"ms_per_proposal": f"{1000 * run.seconds / max(1, run.proposals):.1f}"}
         )
-    print(name, explorer, best_of, " ".join(f"{mark}: {100 * one.at(mark)[0]:.1f}" for mark in MARKS), flush=True)
+    print(
+        name,
+        explorer,
+        best_of,
+        " ".join(f"{mark}: {100 * one.at(mark)[0]:.1f}" for mark in MARKS if mark <= trials),
+        flush=True,
+    )
     return found
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    """What stands in a file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def matches(row: dict[str, str], table: str, explorer: str, best_of: int) -> bool:
@@ -124,20 +122,10 @@ def matches(row: dict[str, str], table: str, explorer: str, best_of: int) -> boo
     return (row["table"], row["explorer"], row["best_of"]) == (table, explorer, str(best_of))
 
 
-def append(path: Path, new: list[dict[str, object]]) -> None:
-    """Some rows more."""
-    begins = not path.is_file()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if begins:
-            writer.writeheader()
-        writer.writerows(new)
-
-
 def show(path: Path) -> None:
     """Means and standard deviations of the shares in percent, best first."""
     groups: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
-    for row in rows(path):
+    for row in read_rows(path):
         groups[row["table"], row["explorer"], row["best_of"]].append(row)
     for table in dict.fromkeys(table for table, _, _ in groups):
         print(f"\n| {table} | {' | '.join(map(str, MARKS))} | networks | ms |\n|{'---|' * (len(MARKS) + 3)}")

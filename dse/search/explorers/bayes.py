@@ -33,10 +33,10 @@ class BayesExplorer(Explorer):
         self._num_read = 0
 
     def drafts(self, records: list[TrialRecord]) -> Iterator[Draft]:
-        known = list[Draft]()
+        passed_over = 0
         for draft in super().drafts(records):
-            if draft.candidate and draft.candidate.id in self._ids and len(known) < PASSED_OVER:
-                known.append(draft)
+            if draft.candidate and draft.candidate.id in self._ids and passed_over < PASSED_OVER:
+                passed_over += 1
             else:
                 yield draft
 
