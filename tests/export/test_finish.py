@@ -109,7 +109,8 @@ def test_a_search_without_tensorflow_is_finished_with_it(tmp_path: Path) -> None
     hidden = [sys.executable, "-m", "tests.helpers.hidden", ON_A_GPU_MACHINE]
     command = [
         *hidden, "search", "--space", str(tmp_path / "tiny.yaml"), "--board", "nano33ble", "--task", "cifar10", "--data",
-        "sample", "--epochs", "8", "--trials", "3", "--seed", "4", "--out",
+        "sample", "--epochs", "8", "--trials", "3", "--seed", "4",
+        "--explorer", "optuna:nsga2", "--out",
     ]  # fmt: skip
     refused = subprocess.run([*command, str(tmp_path / "run")], capture_output=True, text=True)
     assert refused.returncode == 2
