@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from dse.errors import NetworkError
 from dse.network.blocks import Block
 from dse.network.head import Head
 from dse.screening.screening import MAX_REMEMBERED, Part, sections_of
 from dse.screening.sections import Section, SectionCost, roughly, together
-from dse.space.conditions import Assignment, Node, Open
+from dse.space.conditions import Assignment, every_open
 from dse.space.space import Defaults, Space
 from dse.space.template import Body
 
@@ -20,7 +20,10 @@ class QuickCosts:
     def __init__(self, space: Space, defaults: Defaults) -> None:
         self._space, self._defaults = space, defaults
         self._paths = {
-            name: [list(_paths(nodes)) for nodes in (*(stage.nodes for stage in body.stages), body.head.nodes)]
+            name: [
+                [node.path for node in every_open(nodes)]
+                for nodes in (*(stage.nodes for stage in body.stages), body.head.nodes)
+            ]
             for name, body in space.template.bodies.items()
         }
         self._forget()
@@ -67,12 +70,3 @@ class QuickCosts:
         except NetworkError:
             return None
         return [self._parts.setdefault(block, Part(block)) for block in blocks]
-
-
-def _paths(nodes: Sequence[Node]) -> Iterator[str]:
-    """Of all that is open, under whatever family."""
-    for node in nodes:
-        if isinstance(node, Open):
-            yield node.path
-            for below in node.below.values():
-                yield from _paths(below)

@@ -24,9 +24,7 @@ class Known:
 
     excess: float  # of the limit that is broken most, relative to it; at most 0 when the network fits
     costs: Mapping[str, float]  # by the names of metrics, those among the objectives at least
-    sizes: tuple[
-        float, ...
-    ]  # by which networks of like accuracy are near: logarithms of MACs and parameters, operators
+    sizes: tuple[float, ...]  # see `sizes_of`
 
 
 class Costing(Protocol):

@@ -73,9 +73,11 @@ class TableCosting:
     def __init__(self, table: Table, settings: Settings) -> None:
         self._known: dict[frozenset[tuple[str, Any]], Known] = {}
         self.every = [row.assignment for row in table.rows]
-        for row, cost in zip(table.rows, table.costs, strict=True):
+        self.fits = np.zeros(len(table.rows), bool)
+        for index, (row, cost) in enumerate(zip(table.rows, table.costs, strict=True)):
             known = Known(settings.budgets.excess(cost), settings.values_of(cost), sizes_of(cost))
             self._known[frozenset(row.assignment.items())] = known
+            self.fits[index] = known.excess <= 0
 
     def __call__(self, assignment: Assignment) -> Known | None:
         return self._known.get(frozenset(assignment.items()))

@@ -6,8 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from dse.cost.report import CostReport
 from dse.data.datasets import Data
 from dse.screening.feasibility import Nearest
@@ -44,8 +42,7 @@ class Simulator:
         self.table, self.settings = table, settings
         self._gate = TableGate(table, settings)
         self._costing = TableCosting(table, settings)
-        fits = [settings.budgets.excess(cost) <= 0 for cost in table.costs]
-        self._nearest = NearestRow(table, np.array(fits))
+        self._nearest = NearestRow(table, self._costing.fits)
 
     def run(self, explorers: Mapping[str, float], seed: int) -> Simulated:
         """One search by these explorers, each by its share."""

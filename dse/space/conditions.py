@@ -170,10 +170,18 @@ def active(nodes: Sequence[Node], assignment: Assignment) -> list[str]:
     return paths
 
 
+def every_open(nodes: Sequence[Node]) -> Iterator[Open]:
+    """All open values, under whatever choice; one that stands beside a choice comes once for each of its options."""
+    for node in nodes:
+        if isinstance(node, Open):
+            yield node
+            for below in node.below.values():
+                yield from every_open(below)
+
+
 def has_conditions(nodes: Sequence[Node]) -> bool:
     """Whether there are values that matter under some choices only."""
-    opened = [node for node in nodes if isinstance(node, Open)]
-    return any(isinstance(inner, Open) for node in opened for below in node.below.values() for inner in below)
+    return sum(1 for _ in every_open(nodes)) > sum(isinstance(node, Open) for node in nodes)
 
 
 def size(nodes: Sequence[Node]) -> float:

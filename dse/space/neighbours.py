@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dse.space.conditions import Assignment, Node, Open, Value
+from dse.space.conditions import Assignment, Node, Open, Value, every_open
 from dse.space.domains import Domain, FloatRange
 
 STEP = 0.2  # of a real range, the standard deviation of a change
@@ -21,15 +21,7 @@ class Neighbours:
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = nodes
-        self._by_path: dict[str, Open] = {}
-        self._gather(nodes)
-
-    def _gather(self, nodes: Sequence[Node]) -> None:
-        for node in nodes:
-            if isinstance(node, Open):
-                self._by_path[node.path] = node
-                for below in node.below.values():
-                    self._gather(below)
+        self._by_path = {node.path: node for node in every_open(nodes)}
 
     def random(self, rng: np.random.Generator) -> dict[str, Value]:
         """Every value uniform, as in `Space.sample`."""
