@@ -59,6 +59,7 @@ def print_trials(run: Path, as_json: bool) -> None:
 
     from dse.cli.tables import print_table
     from dse.cost.metrics import ACCURACY, BY_NAME, OBJECTIVES
+    from dse.search.record import share_text
     from dse.search.run_folder import load_summary
 
     summary = load_summary(run)
@@ -77,8 +78,9 @@ def print_trials(run: Path, as_json: bool) -> None:
         known = {k: v for k, v in record.values.items() if k != ACCURACY or record.outcome != "infeasible"}
         cells = [metric.unit.text(known[metric.name]) if metric.name in known else "" for metric in shown]
         mark = "*" if record.number in front else ""
-        reason = escape(with_options(record.reason))
-        table.add_row(f"{mark}{record.number}", record.id, record.explorer, record.outcome, *cells, reason)
+        reason = escape(with_options(record.reason or record.stopped))
+        ended = record.outcome + (f", {share_text(record.share)}" if record.share < 1 else "")
+        table.add_row(f"{mark}{record.number}", record.id, record.explorer, ended, *cells, reason)
     print_table(table, 150)
 
 
@@ -92,6 +94,8 @@ def trial_row(record: TrialRecord, front: set[int]) -> dict[str, Any]:
         "id": record.id,
         "reason": record.reason,
         "seconds": record.seconds,
+        "share": record.share,
+        "seeds": record.seeds,
         "values": record.values,
         "params": record.params,
         "history": record.history,
@@ -187,15 +191,31 @@ def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], b
     costs = [BY_NAME[memory] if m.name == "arena_bytes" else m for m in LIMITED_COSTS]
     ranges = [m for m in LIMITED if m.by_board and (m.name in objectives or _is_shown(m.name, rows, board))]
     titles = [f"{metric.title} ({board.runtime})" if board else metric.title for metric in ranges]
-    for name in ("trial", "id", "accuracy", "float", *(metric.title for metric in costs), *titles):
+    seeds = any("seeds" in row for row in rows)
+    for name in (
+        "trial",
+        "id",
+        "accuracy",
+        *(["seeds"] if seeds else []),
+        "float",
+        *(metric.title for metric in costs),
+        *titles,
+    ):
         table.add_column(name, justify="left" if name == "id" else "right", no_wrap=True)
     for row in rows:
         table.add_row(
-            str(row["trial"]), row["id"], f"{row['accuracy']:.2%}", f"{row['accuracy_float']:.2%}",
+            str(row["trial"]), row["id"], f"{row['accuracy']:.2%}",
+            *([_seeds(row.get("seeds", []))] if seeds else []),
+            f"{row['accuracy_float']:.2%}",
             *(metric.unit.text(row[metric.name]) for metric in costs),
             *(_range(row.get(metric.name), metric) for metric in ranges),
         )  # fmt: skip
     print_table(table, 110 + 20 * len(ranges))
+
+
+def _seeds(accuracies: list[float]) -> str:
+    """How far apart the accuracies of several seeds are."""
+    return f"{len(accuracies)}: {min(accuracies):.2%} to {max(accuracies):.2%}" if accuracies else "1"
 
 
 def _is_shown(name: str, rows: list[dict[str, Any]], board: Board | None) -> bool:

@@ -11,7 +11,8 @@ import click
 from dse._util.units import bytes_text, count_text, duration_text
 from dse.cli.messages import with_options
 from dse.cost.metrics import figure
-from dse.search.record import TrialRecord
+from dse.search.fidelity.rungs import Rungs
+from dse.search.record import TrialRecord, share_text
 
 if TYPE_CHECKING:
     from dse.cost.report import CostReport
@@ -34,7 +35,8 @@ class PlainObserver:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.first_done = 0
+        self.first_done = 0.0  # whole trainings
+        self.rungs = Rungs("full", [])
         self.trials = 0
         self.boards: tuple[Board, ...] = ()
         self.last_infeasible_line = 0.0
@@ -53,8 +55,10 @@ class PlainObserver:
     def note(self, text: str) -> None:
         self.line(with_options(text))
 
-    def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
-        self.trials, self.first_done = settings.trials, done
+    def began(self, settings: Settings, data: Data, nearest: Nearest, summary: Summary) -> None:
+        self.trials = settings.trials
+        self.rungs = Rungs(settings.fidelity, settings.task.objectives)
+        self.first_done, done = self.rungs.done(summary.records), summary.trained
         # Where the boards are no limits it is said of each network whether it fits them.
         self.boards = () if any(settings.budgets.limits().values()) else settings.boards
         self.line(f"data: {data.source}")
@@ -85,6 +89,10 @@ class PlainObserver:
             for board in self.boards:
                 self.line(str(judge(cost, board)))
 
+    def goes_on(self, record: TrialRecord) -> None:
+        assert record.more is not None
+        self.line(f"trial {record.number} {record.id}: {record.more.text}")
+
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         accuracy = metrics.get("val_accuracy")
         text = f"{accuracy:.1%}" if accuracy is not None else "?"
@@ -94,6 +102,8 @@ class PlainObserver:
         match record.outcome:
             case "complete":
                 result = f"{record.values['accuracy']:.1%} in {duration_text(record.seconds)}"
+                if record.share < 1:
+                    result += f" and {share_text(record.share)}"
                 self.line(f"trial {record.number}: {result}; {self.standing(summary)}")
             case "failed":
                 self.line(f"trial {record.number}: failed: {with_options(record.reason)}")
@@ -103,10 +113,13 @@ class PlainObserver:
 
     def standing(self, summary: Summary) -> str:
         """Done, left, how long, how many were infeasible, the best."""
-        done = summary.trained
-        parts = [f"{done}/{self.trials} done"]
-        if self.first_done < done < self.trials:
-            left = (time.monotonic() - self.started) / (done - self.first_done) * (self.trials - done)
+        parts = [f"{summary.trained}/{self.trials} done"]
+        if len(self.rungs.shares) > 1:
+            full = sum(record.outcome == "complete" and record.share == 1 for record in summary.records)
+            parts[0] += f", {full} in full"
+        done, whole = self.rungs.done(summary.records), self.trials * self.rungs.work
+        if self.first_done < done < whole:
+            left = (time.monotonic() - self.started) / (done - self.first_done) * (whole - done)
             parts.append(f"about {duration_text(left)} left")
         if infeasible := summary.count("infeasible"):
             parts.append(f"{infeasible} infeasible")
@@ -145,9 +158,9 @@ class LiveObserver(PlainObserver):
     def line(self, text: str) -> None:
         self.bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
-        super().began(settings, data, nearest, done)
-        self.bar.update(self.total, total=settings.trials, completed=done)
+    def began(self, settings: Settings, data: Data, nearest: Nearest, summary: Summary) -> None:
+        super().began(settings, data, nearest, summary)
+        self.bar.update(self.total, total=settings.trials, completed=summary.trained)
 
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         if number not in self.rows:

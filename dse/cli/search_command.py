@@ -12,6 +12,7 @@ from dse.cli.ending import end_of_run
 from dse.cli.limits import limit_options, parse_limits
 from dse.cli.one_network import ARITHMETIC
 from dse.errors import DseError
+from dse.search.fidelity.names import FIDELITIES, Fidelity
 from dse.training.names import ASKED, Asked
 
 if TYPE_CHECKING:
@@ -47,6 +48,21 @@ if TYPE_CHECKING:
     default=1,
     show_default=True,
     help="Proposals to draw for each trial; the one that is expected to better the front most is trained.",
+)
+@click.option(
+    "--fidelity",
+    type=click.Choice(FIDELITIES),
+    default="full",
+    show_default=True,
+    help="full: each network is trained in full. halving: for a ninth of the epochs, the better third for a third, of "
+    "those the better third in full; halving:data: on so much of the images.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=0, max=20),
+    default=0,
+    show_default=True,
+    help="At the end, train the networks on the front so many times more, by other seeds; their mean is what counts.",
 )
 @click.option(
     "--trials",
@@ -114,6 +130,8 @@ def command(
     data: str | None,
     explorers: tuple[str, ...],
     best_of: int,
+    fidelity: Fidelity,
+    repeats: int,
     trials: int,
     timeout: str | None,
     epochs: int | None,
@@ -170,6 +188,8 @@ def command(
         folder=out or Path("results") / "-".join([the_space.name, *(board.name for board in the_boards)]),
         explorers=shares,
         best_of=best_of,
+        fidelity=fidelity,
+        repeats=repeats,
         trials=trials,
         timeout=parse_duration(timeout) if timeout else None,
         epochs=epochs,

@@ -10,6 +10,7 @@ import click
 
 from dse.cli.limits import limit_options, parse_limits
 from dse.cost.metrics import OBJECTIVES
+from dse.search.fidelity.names import FIDELITIES, Fidelity
 
 if TYPE_CHECKING:
     from dse.simulation.report import Report
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
 @click.option(
     "--best-of", type=click.IntRange(min=1, max=1000), default=1, show_default=True, help="As for dse search."
 )
+@click.option(
+    "--fidelity", type=click.Choice(FIDELITIES), default="full", show_default=True,
+    help="As for dse search, of a table that has accuracies after parts of the training.",
+)  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it into this HTML file.")
 @click.option("--json", "as_json", is_flag=True, help="One object instead of a table.")
 def command(
@@ -62,6 +67,7 @@ def command(
     resolution: int,
     classes: int,
     best_of: int,
+    fidelity: Fidelity,
     plot: Path | None,
     as_json: bool,
     **given_limits: str | None,
@@ -94,7 +100,8 @@ def command(
         task = bar.add_task("simulating", total=len(names) * seeds)
         report = simulate(
             read, names, list(objectives) or ["accuracy", "macs"], the_boards, Budgets.of_boards(the_boards, **limits),
-            trials=trials, seeds=seeds, best_of=best_of, progress=lambda name: bar.update(task, advance=1),
+            trials=trials, seeds=seeds, best_of=best_of, fidelity=fidelity,
+            progress=lambda name: bar.update(task, advance=1),
         )  # fmt: skip
     if plot:
         from dse.plots.simulation import write_simulation_plot

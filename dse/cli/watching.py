@@ -24,14 +24,17 @@ class WithDashboard:
         self.dashboard = dashboard
         self.started = False
 
-    def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
-        self.observer.began(settings, data, nearest, done)
+    def began(self, settings: Settings, data: Data, nearest: Nearest, summary: Summary) -> None:
+        self.observer.began(settings, data, nearest, summary)
         self.dashboard.start()
         self.started = True
         self.observer.note(f"ui:   {self.dashboard.url} (Optuna's dashboard, until the search ends)")
 
     def proposed(self, record: TrialRecord, cost: CostReport | None) -> None:
         self.observer.proposed(record, cost)
+
+    def goes_on(self, record: TrialRecord) -> None:
+        self.observer.goes_on(record)
 
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         self.observer.epoch(number, epoch, epochs, metrics)

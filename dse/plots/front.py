@@ -58,6 +58,8 @@ def row(record: TrialRecord) -> dict[str, Any]:
             if (value := record.values.get(metric.name)) is not None
         },
         "blocks": " ".join(block.kind for block in record.candidate.blocks) if record.candidate else "",
+        **({"share": record.share} if record.share < 1 else {}),
+        **({"seeds": record.seeds} if len(record.seeds) > 1 else {}),
         "explorer": record.explorer,
         "seconds": record.seconds,
     }

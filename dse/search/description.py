@@ -35,6 +35,7 @@ def describe(settings: Settings, data: Data, sources: Mapping[str, WeightSource]
         }
         # Earlier runs do not have these.
         | ({"best_of": settings.best_of} if settings.best_of > 1 else {})
+        | ({"fidelity": settings.fidelity} if settings.fidelity != "full" else {})
         | ({"sources": {name: source.digest for name, source in sources.items()}} if sources else {}),
         "data": {
             "source": data.source,

@@ -10,20 +10,22 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dse.errors import unread
 from dse.network.candidate import Candidate
 from dse.search.costing import Costing, SpaceCosting
 from dse.search.duplicates import Duplicates
 from dse.search.explorers.base import Settle
 from dse.search.explorers.explorers import Explorers, make_explorer
+from dse.search.fidelity.rungs import Rungs, repeat_due, training_of
 from dse.search.gate import Gate, Judgement
 from dse.search.observer import SearchObserver
-from dse.search.record import TrialRecord, TrialResult
+from dse.search.record import Step, TrialRecord, TrialResult
 from dse.search.settings import Settings
 from dse.search.study.trial_log import TrialLog
-from dse.search.summary import Summary
+from dse.search.summary import Summary, front_records
 from dse.search.workers.events import (
     EpochEnded,
     Event,
@@ -38,6 +40,7 @@ from dse.space.space import Defaults
 
 UNPRODUCTIVE = 400  # proposals in a row that train nothing, after which the search says so and stops
 Keep = Callable[[Candidate, TrialResult], None]
+Load = Callable[[Candidate], bytes]
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,17 @@ class _Running:
     """A trial in training."""
 
     record: TrialRecord
-    judgement: Judgement
+    judgement: Judgement | None  # of its first step
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing is known of it yet."""
+        return self.judgement is not None
 
 
 class Driver:
-    """Gives trials to workers until enough are trained. `keep` is told of every network that was trained."""
+    """Gives trials to workers until enough are trained. `keep` is told of every network that was trained, and `load`
+    has its weights when it is trained on."""
 
     def __init__(
         self,
@@ -59,11 +68,15 @@ class Driver:
         log: TrialLog,
         keep: Keep,
         *,
+        load: Load = lambda candidate: b"",
         gate: Gate | None = None,
         costing: Costing | None = None,
+        rungs: Rungs | None = None,
         settle: Settle = lambda draft: draft,
     ) -> None:
-        self.settings, self.observer, self.log, self.keep = settings, observer, log, keep
+        self.settings, self.observer, self.log = settings, observer, log
+        self.keep, self.load = keep, load
+        self.rungs = rungs or Rungs(settings.fidelity, settings.task.objectives)
         # With few trials a small generation, so that the explorer learns from the first ones.
         population = max(6, min(32, settings.trials // 4))
         self.gate = gate or Gate(settings.budgets, settings.values_of)
@@ -77,7 +90,9 @@ class Driver:
         )  # fmt: skip
         self.duplicates = Duplicates()
         self.waiting: deque[TrialRecord] = deque(log.interrupted())
+        self.half_done: deque[TrialRecord] = deque(record for record in log.records() if record.more)
         self.running: dict[int, _Running] = {}
+        self.is_exhausted = False
         self.unproductive = 0  # proposals in a row that trained nothing
         self.said: set[str] = set()
         self.token = uuid.uuid4().hex[:8]
@@ -87,7 +102,7 @@ class Driver:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to train."""
-        return self.summary.trained >= self.settings.trials and not self.waiting
+        return not (self.waiting or self.half_done) and self._all_begun() and self._due(closing=True) is None
 
     def run(self, pool: Pool) -> None:
         """Until enough trials are trained, or the time is over; closes the pool."""
@@ -105,8 +120,10 @@ class Driver:
     def _fill(self, pool: Pool) -> bool:
         """Gives every free worker a trial; False when no more are wanted or found, whether or not a worker is free."""
         while True:
-            if not self.waiting and self.summary.trained + len(self.running) >= self.settings.trials:
-                return False
+            if not (self.waiting or self.half_done):
+                due = self._due(self._is_closing())
+                if due is None and self._all_begun():
+                    return False
             if self.deadline is not None and time.monotonic() > self.deadline:
                 self._say_once("the time is over: no new trial starts")
                 return False
@@ -116,14 +133,31 @@ class Driver:
                 record = self.waiting.popleft()
                 assert record.candidate is not None  # the log closes those that never had one
                 self._admit(pool, record, record.candidate)
+            elif self.half_done:
+                self._train_on(pool, self.half_done.popleft())
+            elif due:
+                record, step = due
+                self.log.begin_more(record.number, step)
+                self._train_on(pool, self.log.entries[record.number].record)
             elif self.unproductive >= UNPRODUCTIVE:
-                self._say_once(
+                self._exhausted(
                     f"the last {UNPRODUCTIVE} proposals were all known or too large: the space seems exhausted"
                 )
-                return False
             elif not self._propose(pool):
-                self._say_once("the explorers have nothing left to propose")
-                return False
+                self._exhausted("the explorers have nothing left to propose")
+
+    def _all_begun(self) -> bool:
+        """Whether no new network is to come any more."""
+        first = sum(trial.is_first for trial in self.running.values())
+        return self.is_exhausted or self.summary.trained + first >= self.settings.trials
+
+    def _is_closing(self) -> bool:
+        """Whether all networks that there will be have had their first step."""
+        return self._all_begun() and not any(trial.is_first for trial in self.running.values())
+
+    def _exhausted(self, text: str) -> None:
+        self.is_exhausted = True
+        self._say_once(text)
 
     def _say_once(self, text: str) -> None:
         if text not in self.said:
@@ -143,6 +177,16 @@ class Driver:
             self._admit(pool, self.log.entries[proposal.number].record, proposal.candidate)
         return True
 
+    def _due(self, closing: bool) -> tuple[TrialRecord, Step] | None:
+        """What is to be trained on, or once more."""
+        records = self.log.records()
+        if due := self.rungs.due(records, closing):
+            return due
+        steps = [trial.record.more for trial in self.running.values()]
+        if not closing or any(step and not step.seed for step in steps):
+            return None  # the front may still change
+        return repeat_due(front_records(records, self.summary.objectives), self.settings.repeats)
+
     def _admit(self, pool: Pool, record: TrialRecord, candidate: Candidate) -> None:
         """Train the candidate of a trial, unless it is too large, or known, or in training already."""
         judgement = self.gate.judge(candidate)
@@ -161,7 +205,36 @@ class Driver:
             self.duplicates.begins(record)
             self.running[record.number] = _Running(record, judgement)
             self.observer.proposed(record, judgement.cost)
-            pool.submit(Job(record.number, candidate.to_json(), self._checkpoint(record.number)))
+            pool.submit(self._job(record, self.rungs.first, 0.0))
+
+    def _train_on(self, pool: Pool, record: TrialRecord) -> None:
+        """The next step of a trial that is complete so far."""
+        assert record.more is not None
+        self.running[record.number] = _Running(record, None)
+        try:
+            job = self._job(record, record.more, record.share)
+        except OSError as error:
+            self._stopped(record.number, f"its weights: {unread(error)}")
+            return
+        self.observer.goes_on(record)
+        pool.submit(job)
+
+    def _job(self, record: TrialRecord, step: Step, done: float) -> Job:
+        candidate = record.candidate
+        assert candidate is not None  # it is about to be trained
+        part = self.rungs.part(candidate.training, done, step)
+        weights = self.load(candidate) if done and not step.seed else b""
+        candidate = replace(candidate, training=training_of(candidate.training, part))
+        return Job(
+            record.number,
+            candidate.to_json(),
+            self._checkpoint(record.number),
+            record.id,
+            step,
+            part.images,
+            part.epochs_before,
+            weights,
+        )
 
     # -- recording
 
@@ -174,36 +247,49 @@ class Driver:
                     self.observer.epoch(number, epoch, epochs, metrics)
                 case TrialNote(number, text) | TrialRetried(number, text):
                     self.observer.note(f"trial {number}: {text}")
-                case TrialFailed(number, reason):
+                case TrialFailed(number, reason) if self.running[number].is_first:
                     self.log.tell_failed(number, reason)
                     self._forget(number)
+                case TrialFailed(number, reason):
+                    self._stopped(number, reason)
                 case TrialDone(number, result):
                     self._complete(self.running[number], result)
                     self._forget(number)
 
     def _complete(self, trial: _Running, result: TrialResult) -> None:
-        record, judgement = trial.record, trial.judgement
+        record, judgement, step = trial.record, trial.judgement, trial.record.more
         assert record.candidate is not None
         int8 = result.accuracy_int8
-        values = judgement.values | {"accuracy_float": result.accuracy_float}
+        values = {"accuracy_float": result.accuracy_float}
         values["accuracy"] = result.accuracy_float if int8 is None else int8
         if int8 is not None:
             values["accuracy_int8"] = int8
-        self.keep(record.candidate, result)
-        self.log.tell_complete(
-            record.number,
-            values,
-            judgement.violations,
-            seconds=round(result.seconds, 2),
-            history={name: [round(v, 4) for v in values] for name, values in result.history.items()},
-            arithmetic=result.arithmetic,
-        )
+        if step is None or not step.seed:
+            self.keep(record.candidate, result)
+        facts = {
+            "seconds": round(result.seconds, 2),
+            "history": {name: [round(v, 4) for v in values] for name, values in result.history.items()},
+            "arithmetic": result.arithmetic,
+        }
+        if judgement is None:
+            self.log.tell_more(record.number, record.values | values, **facts)
+        else:
+            share = self.rungs.first.share
+            facts |= {"share": share} if share < 1 else {}
+            self.log.tell_complete(record.number, judgement.values | values, judgement.violations, **facts)
+
+    def _stopped(self, number: int, reason: str) -> None:
+        self.log.tell_stopped(number, reason)
+        self.observer.note(f"trial {number} stays as it is: {reason}")
+        self._forget(number)
 
     def _forget(self, number: int) -> None:
         """A trial has ended: so have those that waited for it."""
         trial = self.running.pop(number)
         shutil.rmtree(self._checkpoint(number), ignore_errors=True)
         self._ended(number)
+        if trial.judgement is None:
+            return
         for duplicate in self.duplicates.ended(trial.record):
             self.log.tell_repeated(duplicate, self.summary.records[number], trial.judgement.violations)
             self._ended(duplicate)

@@ -31,7 +31,7 @@ from dse.search.workers.jobs import Pool, WorkerSettings
 from dse.search.workers.ray_pool import RayPool
 from dse.search.workers.threads import ThreadPool
 from dse.space.space import Defaults
-from dse.training.sources import IMAGENET, WeightSource, read_sources, write_trained
+from dse.training.sources import IMAGENET, WEIGHTS, WeightSource, read_sources, write_trained
 
 TEST_FILES = "test-files.txt"  # in a run on a folder of images: those that bundles are scored on, in their order
 
@@ -61,8 +61,9 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
         if data.test_files:
             write_atomic(settings.folder / TEST_FILES, "\n".join(data.test_files) + "\n")
         log = TrialLog(place, list(settings.task.objectives))
-        driver = Driver(settings, defaults, observer, log, partial(_keep, settings.folder))
-        observer.began(settings, data, nearest, driver.summary.trained)
+        folder = settings.folder
+        driver = Driver(settings, defaults, observer, log, partial(_keep, folder), load=partial(_load, folder))
+        observer.began(settings, data, nearest, driver.summary)
         for text in (*_notes(settings, data, defaults), *_taken_up(driver)):
             observer.note(text)
         try:
@@ -84,8 +85,8 @@ def _notes(settings: Settings, data: Data, defaults: Defaults) -> Iterator[str]:
 
 
 def _taken_up(driver: Driver) -> Iterator[str]:
-    if driver.waiting:
-        yield f"taking up {len(driver.waiting)} trial(s) that were interrupted"
+    if interrupted := len(driver.waiting) + len(driver.half_done):
+        yield f"taking up {interrupted} trial(s) that were interrupted"
 
 
 def _workers(asked: Settings, data: Data, sources: dict[str, WeightSource], driver: Driver) -> Pool:
@@ -98,6 +99,10 @@ def _workers(asked: Settings, data: Data, sources: dict[str, WeightSource], driv
     if asked.workers == 0:
         return InlinePool(settings, driver.handle)
     return RayPool(settings, asked.workers, asked.ray_address)
+
+
+def _load(folder: Path, candidate: Candidate) -> bytes:
+    return (model_folder(folder, candidate.id) / WEIGHTS).read_bytes()
 
 
 def _keep(folder: Path, candidate: Candidate, result: TrialResult) -> None:

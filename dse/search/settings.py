@@ -11,6 +11,7 @@ from dse.data.datasets import Data
 from dse.hardware.board_metrics import check_known, upper_end
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budgets, Cost
+from dse.search.fidelity.names import Fidelity
 from dse.search.summary import cost_values
 from dse.space.space import Defaults, Space
 from dse.tasks import Task
@@ -40,6 +41,8 @@ class Settings:
     arithmetic: Asked = "auto"  # of trainings
     seed: int = 0
     data: str | None = None
+    fidelity: Fidelity = "full"  # trainings in steps, or each at once
+    repeats: int = 0  # trainings more, by other seeds, of the networks on the front when all else is done
     best_of: int = 1  # drafts per proposal, of which the one that is expected to better the front most is proposed
     storage: str | None = None  # address of a database to keep the study in, instead of study.db
     classes: int | None = None  # that the data must have, because a trained network has them

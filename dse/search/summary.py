@@ -36,8 +36,13 @@ class Summary:
 
 
 def front_records(records: list[TrialRecord], objectives: list[str]) -> list[TrialRecord]:
-    """The complete trials on the front of these objectives, best first; one that lacks a value is on none."""
+    """The complete trials on the front of these objectives, best first; one that lacks a value is on none.
+
+    They are of those that were trained in full, or as far as any was.
+    """
     complete = [r for r in records if r.outcome == "complete" and all(name in r.values for name in objectives)]
+    furthest = max((record.share for record in complete), default=1.0)
+    complete = [record for record in complete if record.share == furthest]
     return [complete[index] for index in front_rows([record.values for record in complete], objectives)]
 
 

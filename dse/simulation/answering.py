@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -30,9 +30,12 @@ REPLACED = "table:replaced"  # an attribute of trials whose draft the table did 
 class TablePool:
     """A pool of one worker that knows the accuracy of the first seed at once."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, table: Table, shorter: Mapping[float, str]) -> None:
+        """`shorter` are those of a row after a part of the training."""
+        self._table, self._shorter = table, shorter
         self._jobs: deque[Job] = deque()
+        self._done: dict[int, float] = {}  # share of its training, by row
+        self.steps: list[tuple[int, float, float]] = []  # row, share of its training, whole trainings until then
 
     def free(self) -> int:
         return 1 - len(self._jobs)
@@ -44,9 +47,14 @@ class TablePool:
         if not self._jobs:
             return []
         job = self._jobs.popleft()
-        row = self._table.rows[self._table.by_id[job.candidate.id]]
-        took = row.seconds or 0.0
-        return [TrialDone(job.number, TrialResult(row.accuracies[0], None, {}, took, b"", "table"), took)]
+        index, share = self._table.by_id[job.candidate_id], job.step.share
+        row = self._table.rows[index]
+        more = share - self._done.get(index, 0.0)
+        self._done[index] = share
+        self.steps.append((index, share, more + (self.steps[-1][2] if self.steps else 0.0)))
+        accuracy = (row.accuracies if share == 1 else row.shorter[self._shorter[share]])[0]
+        took = more * (row.seconds or 0.0)
+        return [TrialDone(job.number, TrialResult(accuracy, None, {}, took, b"", "table"), took)]
 
     def startup(self) -> str:
         return ""

@@ -15,6 +15,7 @@ from dse.errors import DseError
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budgets
 from dse.search.explorers.names import parse_explorers
+from dse.search.fidelity.names import Fidelity
 from dse.search.settings import Settings
 from dse.simulation.comparison import Difference, difference
 from dse.simulation.runs import Simulated, Simulator
@@ -24,6 +25,7 @@ from dse.tasks import Task
 
 MARKS = (10, 20, 40, 80, 160, 320, 640, 1000, 2000, 5000, 10_000)
 SHOWN_MARKS = 5
+EXACT = 1e-6  # of a training: sums of parts of it
 WHOLE = ("grid", "nni:gridsearch", "optuna:grid")
 
 
@@ -33,8 +35,10 @@ class Searches:
 
     explorer: str
     runs: list[Simulated]
-    shares: np.ndarray  # (runs, trainings): of the front's hypervolume; a search that ended early keeps its last
-    seconds: np.ndarray | None  # (runs, trainings): that its trainings took until then, where the table says
+    # (runs, trainings): of the front's hypervolume, after the work of so many whole trainings; the last where a search
+    # ended early
+    shares: np.ndarray
+    seconds: np.ndarray | None  # (runs, trainings): that this work took, where the table says and nothing is cut
 
     def at(self, mark: int) -> tuple[float, float, float]:
         """Mean and quartiles after so many trainings."""
@@ -63,6 +67,7 @@ class Report:
     fitting: int  # rows of the table
     trials: int
     seeds: int
+    fidelity: Fidelity = "full"
     searches: list[Searches] = field(default_factory=list)
 
     @property
@@ -77,7 +82,8 @@ class Report:
         rows, twins = len(self.table.rows), self.table.twins
         fit = f", of which {self.fitting:,} fit" if self.fitting < rows else ""
         same = f" ({twins:,} more rows are the same networks)" if twins else ""
-        return f"{self.table.space.name}: {rows:,} networks{same}{fit}; objectives {', '.join(self.objectives)}"
+        cut = f"; {self.fidelity}, counted in whole trainings" if self.fidelity != "full" else ""
+        return f"{self.table.space.name}: {rows:,} networks{same}{fit}; objectives {', '.join(self.objectives)}{cut}"
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -98,7 +104,7 @@ class Report:
                     "network that is was taken"
                 )
             short = sum(len(run.rows) < self.trials for run in one.runs)
-            if short:
+            if short and self.fidelity == "full":
                 yield f"{one.explorer}: {short} of {len(one.runs)} searches ended before {self.trials} trainings"
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,6 +115,7 @@ class Report:
             "twins": self.table.twins,
             "fitting": self.fitting,
             "objectives": self.objectives,
+            "fidelity": self.fidelity,
             "limits": self.limits,
             "trials": self.trials,
             "seeds": self.seeds,
@@ -148,6 +155,7 @@ def simulate(
     trials: int,
     seeds: int,
     best_of: int = 1,
+    fidelity: Fidelity = "full",
     progress: Callable[[str], None] = lambda explorer: None,
 ) -> Report:
     """Search a table with each explorer under so many seeds. `progress` is told of every search that has ended.
@@ -165,10 +173,9 @@ def simulate(
     if not yardstick.fitting:
         raise DseError(f"none of the {len(table.rows):,} networks of the table keeps to the limits")
     trials = min(trials, yardstick.fitting)
-    settings = replace(settings, trials=trials)
-    report = Report(table, objectives, budgets.limits(), yardstick.fitting, trials, seeds)
+    report = Report(table, objectives, budgets.limits(), yardstick.fitting, trials, seeds, fidelity)
     with tempfile.TemporaryDirectory(prefix="dse-simulated-") as folder:  # of searches that leave nothing in theirs
-        simulator = Simulator(table, replace(settings, folder=Path(folder)))
+        simulator = Simulator(table, replace(settings, folder=Path(folder), trials=trials, fidelity=fidelity))
         for name in explorers:
             runs = []
             for seed in range(seeds):
@@ -179,16 +186,19 @@ def simulate(
 
 
 def _searches(name: str, runs: list[Simulated], table: Table, yardstick: Yardstick, trials: int) -> Searches:
-    found = np.array([_padded(yardstick.shares(run.rows), trials) for run in runs])
+    found = np.array([_by_work(yardstick.shares(run.rows), run.work, trials) for run in runs])
     seconds = None
-    if all(row.seconds is not None for row in table.rows):
+    if all(row.seconds is not None for row in table.rows) and all(len(run.rows) == run.steps for run in runs):
         took = [np.cumsum([table.rows[row].seconds or 0.0 for row in run.rows]) for run in runs]
-        seconds = np.array([_padded(one, trials) for one in took])
+        seconds = np.array([_by_work(one, run.work, trials) for one, run in zip(took, runs, strict=True)])
     return Searches(name, runs, found, seconds)
 
 
-def _padded(values: np.ndarray, count: int) -> np.ndarray:
-    """As many, the last repeated."""
-    if not len(values):
-        return np.zeros(count)
-    return np.concatenate([values, np.full(count - len(values), values[-1])])
+def _by_work(values: np.ndarray, work: Sequence[float], count: int) -> np.ndarray:
+    """After 1, 2, ... whole trainings what the last of them gave that was ended until then; 0 before the first.
+
+    >>> _by_work(np.array([0.5, 0.7]), [1.3, 2.0], 4)
+    array([0. , 0.7, 0.7, 0.7])
+    """
+    ended = np.searchsorted(np.array(work) - EXACT, np.arange(1, count + 1), side="right")
+    return np.concatenate([[0.0], values])[ended]

@@ -5,7 +5,8 @@ Its columns are told apart by their names, as `docs/tables.md` says:
 - the open values of the space by their paths (`width`, `stages[0].block`, ...), empty where a value does not matter;
 - or `id`, of a candidate, for a space that can be listed;
 - `accuracy`, or one for each seed: `accuracy_1`, `accuracy_2`, ... as shares, or all in percent;
-- the same of shorter trainings: `accuracy@epochs=3`, `accuracy_2@data=0.33`;
+- the same after a part of the training, by its share of the epochs or of the images: `accuracy@epochs=0.33`,
+  `accuracy_2@data=0.11`;
 - costs by the names of metrics (`params`, `macs`, ...): those that are missing are computed, latency and energy always;
 - `seconds` that a training took.
 """
@@ -29,6 +30,7 @@ from dse.errors import FileError, did_you_mean, unread
 from dse.network.candidate import Candidate
 from dse.screening.quick import QuickCosts
 from dse.screening.sections import SectionCost
+from dse.search.fidelity.rungs import SHARES
 from dse.space.conditions import Assignment, Recorded, Value
 from dse.space.domains import Choice, Domain, FloatRange
 from dse.space.space import Defaults, Space
@@ -36,6 +38,7 @@ from dse.space.space import Defaults, Space
 MAX_ROWS = 1_000_000
 MOST_LISTED = 200_000  # candidates of a space, up to which a table may have ids alone
 ID, SECONDS = "id", "seconds"
+NEAR = 0.01  # of a third
 ACCURACY = re.compile(r"accuracy(?:_(?P<seed>[0-9]+))?(?:@(?P<fidelity>\w+=[0-9.]+))?")
 # Those that depend on a board are ranges, and computed for each.
 COST_NAMES = tuple(metric.name for metric in COSTS if not metric.by_board)
@@ -63,7 +66,7 @@ class Row:
     assignment: dict[str, Value]
     candidate: Candidate
     accuracies: tuple[float, ...]  # of its seeds
-    shorter: Mapping[str, tuple[float, ...]]  # of shorter trainings, by what is less: `epochs=3`
+    shorter: Mapping[str, tuple[float, ...]]  # after a part of the training: `epochs=0.33`
     given: Mapping[str, float]  # its costs, as far as the table has them
     seconds: float | None
 
@@ -86,6 +89,17 @@ class Table:
     def by_id(self) -> dict[str, int]:
         """The row of each candidate."""
         return {row.candidate.id: index for index, row in enumerate(self.rows)}
+
+    def shorter(self, what: str) -> dict[float, str]:
+        """The shares of the training, in steps of the search, after which every row has an accuracy, and the names of
+        those in a row; `what` was less, epochs or data."""
+        found = {}
+        for kind in self.rows[0].shorter:
+            name, _, share = kind.partition("=")
+            step = min(SHARES, key=lambda one: abs(one - float(share)))
+            if name == what and abs(step - float(share)) < NEAR and step < 1:
+                found[step] = kind
+        return {step: kind for step, kind in sorted(found.items()) if all(row.shorter[kind] for row in self.rows)}
 
     @cached_property
     def costs(self) -> list[RowCost]:

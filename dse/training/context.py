@@ -44,6 +44,7 @@ class TrainingContext:
     on_note: Callable[[str], object] | None = None  # what a person should know of this training
     deadline: Deadline | None = None
     arithmetic: Asked = "auto"  # how it is computed
+    weights: bytes = b""  # a file of weights that the training goes on from; fresh ones when empty
     epochs_before: int = 0  # of earlier phases
     epochs_after: int = 0  # of later phases
 

@@ -24,6 +24,7 @@ from dse.training.loop import train
 from dse.training.model import build_model
 from dse.training.sparsity import make_sparse
 from dse.training.transfer import Taken, start_from
+from dse.training.weights import put_weights
 
 HEAD_WEIGHTS, HEAD_DONE = "head.weights.h5", "head.json"
 
@@ -43,6 +44,8 @@ def train_candidate(
         residual_gamma=settings.residual_gamma,
         builder=builder_of(arithmetic(context.arithmetic, settings)),
     )
+    if context.weights:
+        put_weights(model, context.weights)
     teacher = Teacher(context.sources[settings.teacher], candidate.classes) if settings.teacher else None
     taken = start_from(model, context.sources[settings.pretrained]) if settings.pretrained else None
     if taken:

@@ -26,6 +26,14 @@ def load_weights(candidate: Candidate, weights: Path) -> keras.Model:
     return model
 
 
+def put_weights(model: keras.Model, content: bytes) -> None:
+    """The bytes of a file of weights into a model of the same network."""
+    with tempfile.TemporaryDirectory(prefix="dse-weights-") as folder:
+        path = Path(folder) / "model.weights.h5"
+        path.write_bytes(content)
+        model.load_weights(path)
+
+
 def weights_bytes(model: keras.Model) -> bytes:
     """The weights as the bytes of a .weights.h5 file, without the optimizer's state, which would triple it."""
     bare = keras.Model(model.inputs, model.outputs)  # the same layers, without what a training added

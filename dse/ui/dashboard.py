@@ -71,6 +71,7 @@ class _Shown(ReadOnlyStorage):
             trial.intermediate_values = dict(enumerate(ending.get("history", {}).get("val_accuracy", []), 1))
             # The candidate stays away: a line of a thousand characters, which pushes all else out of the window.
             shown = {"outcome": outcome, "reason": ending.get("reason", ""), "seconds": ending.get("seconds", "")}
+            shown["share"] = ending.get("share", "")
             shown |= {name: trial.user_attrs.get(name, "") for name in ("explorer", "id")} | values
             trial.user_attrs = {name: value for name, value in shown.items() if value != ""}
         return trials

@@ -33,12 +33,17 @@ class Watcher:
         self.records: list[TrialRecord] = []
         self.notes: list[str] = []
         self.epochs: list[tuple[int, int]] = []
+        self.steps: list[tuple[int, float, int]] = []  # trial, share and seed of what came after its first step
 
-    def began(self, settings, data, nearest, done) -> None:  # type: ignore[no-untyped-def]
-        self.done = done
+    def began(self, settings, data, nearest, summary) -> None:  # type: ignore[no-untyped-def]
+        self.done = summary.trained
 
     def proposed(self, record, cost) -> None:  # type: ignore[no-untyped-def]
         pass
+
+    def goes_on(self, record) -> None:  # type: ignore[no-untyped-def]
+        assert record.more is not None
+        self.steps.append((record.number, record.more.share, record.more.seed))
 
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         self.epochs.append((number, epoch))

@@ -26,11 +26,13 @@ from dse.hardware.budget import Budgets
 from dse.network.candidate import Candidate, id_of
 from dse.screening.feasibility import find_nearest
 from dse.search import driver, loop
+from dse.search.fidelity.names import FIDELITIES, Fidelity
 from dse.search.record import TrialRecord
 from dse.search.run_folder import load_summary, model_folder
 from dse.search.settings import Settings
 from dse.search.study.database import Database
 from dse.search.summary import Summary
+from dse.search.workers.jobs import Job
 from dse.space.space import Defaults
 from tests.helpers.fake_pool import FakePool, accuracy_of
 from tests.helpers.searches import Watcher, settings
@@ -86,6 +88,10 @@ class MortalWatcher(Watcher):
     def proposed(self, record: Any, cost: Any) -> None:
         self.killer.point()
 
+    def goes_on(self, record: TrialRecord) -> None:
+        super().goes_on(record)
+        self.killer.point()
+
     def ended(self, record: TrialRecord, summary: Summary) -> None:
         super().ended(record, summary)
         self.killer.point()
@@ -111,7 +117,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         home = tmp_path_factory.mktemp("fresh")
         for name in EXPLORERS:
             folder = home / name.replace(":", "-")
-            loop.search(wanted(folder, name, 0), Watcher(), FakePool())
+            for fidelity in FIDELITIES:
+                loop.search(wanted(folder / fidelity.replace(":", "-"), name, 0, fidelity), Watcher(), FakePool())
         yield home
 
 
@@ -120,8 +127,9 @@ def asked() -> Settings:
     return settings(Path(), budgets=Budgets.of_boards([], params=LIMIT))
 
 
-def wanted(folder: Path, explorer: str, trials: int) -> Settings:
-    return replace(asked(), folder=folder, explorers={explorer: 1.0}, trials=trials)
+def wanted(folder: Path, explorer: str, trials: int, fidelity: Fidelity, repeats: int = 0) -> Settings:
+    explorers = {explorer: 1.0}
+    return replace(asked(), folder=folder, explorers=explorers, trials=trials, fidelity=fidelity, repeats=repeats)
 
 
 @pytest.fixture
@@ -134,7 +142,7 @@ def in_memory() -> Iterator[Path]:
 
 def mortal(patch: pytest.MonkeyPatch, killer: Killer) -> None:
     """The database too may be the last that the process turned to: before a transaction, and right after it."""
-    for name in ("add", "end"):
+    for name in ("add", "end", "rewrite"):
         write = getattr(Database, name)
 
         def around(self: Database, *arguments: Any, write: Any = write, **options: Any) -> Any:
@@ -155,16 +163,19 @@ def check(folder: Path, before: list[TrialRecord], submitted: list[Any], watcher
     assert len(records) >= len(before)
     for old, new in zip(before, records, strict=False):
         assert (new.id, new.params, new.explorer) == (old.id, old.params, old.explorer)
-        assert old.outcome == "running" or new == old
+        assert old.outcome == "running" or new == old or is_later(new, old)
     # Nobody was told of an ending that is not written, or twice of one.
-    assert all(record == records[record.number] for record in watcher.records)
-    assert len({record.number for record in watcher.records}) == len(watcher.records)
+    for told in watcher.records:
+        now = records[told.number]
+        assert told == now or is_later(now, told)
+    assert len({state(record) for record in watcher.records}) == len(watcher.records)
     # No candidate was trained in two trials, and none that had ended was given out.
     trained = [record.id for record in ended if record.outcome in ("complete", "failed")]
     assert len(set(trained)) == len(trained)
     was_trained = {record.id for record in before if record.outcome in ("complete", "failed")}
-    ids = [id_of(job.candidate_json) for job in submitted]
+    ids = [id_of(job.candidate_json) for job in submitted if is_first(job)]
     assert len(set(ids)) == len(ids)
+    assert len({(job.number, job.step) for job in submitted}) == len(submitted)
     assert not was_trained & set(ids)
     for job in submitted:
         assert records[job.number].id == id_of(job.candidate_json)
@@ -172,7 +183,7 @@ def check(folder: Path, before: list[TrialRecord], submitted: list[Any], watcher
     for record in ended:
         match record.outcome:
             case "complete":
-                assert record.values["accuracy"] == accuracy_of(record.id)
+                assert record.values["accuracy"] == pytest.approx(accuracy_of(record.id))
                 assert (model_folder(folder, record.id) / "model.weights.h5").read_bytes() == b"weights"
             case "infeasible":
                 assert parameters(record) > LIMIT
@@ -181,8 +192,22 @@ def check(folder: Path, before: list[TrialRecord], submitted: list[Any], watcher
             case "repeated":
                 [original] = [r for r in ended if r.id == record.id and r.outcome in ("complete", "failed")]
                 assert record.reason == f"the same candidate as trial {original.number}"
-                assert record.values == original.values
+                assert record.values == pytest.approx(original.values)
     return records
+
+
+def is_first(job: Job) -> bool:
+    return job.step.seed == 0 and job.step.share in (1 / 9, 1.0) and not job.weights
+
+
+def state(record: TrialRecord) -> tuple[int, str, float, int, str]:
+    return record.number, record.outcome, record.share, len(record.seeds), record.stopped
+
+
+def is_later(new: TrialRecord, old: TrialRecord) -> bool:
+    """Whether a trial was trained on since, or began to be."""
+    grown = new.share >= old.share and new.seeds[1 : len(old.seeds)] == old.seeds[1:]
+    return old.outcome == new.outcome == "complete" and grown and new.seconds >= old.seconds
 
 
 def parameters(record: TrialRecord) -> int:
@@ -193,8 +218,8 @@ def parameters(record: TrialRecord) -> int:
 def live_through(seed: int, fresh: Path, folder: Path) -> tuple[int, list[TrialRecord]]:
     """A search that is killed now and then and always run again; how often that was, and its trials."""
     chance = random.Random(seed)
-    explorer = chance.choice(EXPLORERS)
-    shutil.copytree(fresh / explorer.replace(":", "-"), folder)
+    explorer, fidelity, repeats = chance.choice(EXPLORERS), chance.choice(FIDELITIES), chance.choice((0, 0, 1, 2))
+    shutil.copytree(fresh / explorer.replace(":", "-") / fidelity.replace(":", "-"), folder)
     trials, records, kills = chance.randrange(2, 9), list[TrialRecord](), 0
     while True:
         killer = Killer(chance.randrange(40) if kills < 4 and chance.random() < 0.8 else None)
@@ -202,7 +227,7 @@ def live_through(seed: int, fresh: Path, folder: Path) -> tuple[int, list[TrialR
         try:
             with pytest.MonkeyPatch.context() as patch:
                 mortal(patch, killer)
-                loop.search(wanted(folder, explorer, trials), watcher, pool)
+                loop.search(wanted(folder, explorer, trials, fidelity, repeats), watcher, pool)
         except Killed:
             kills += 1
             records = check(folder, records, pool.submitted, watcher)
@@ -216,6 +241,11 @@ def live_through(seed: int, fresh: Path, folder: Path) -> tuple[int, list[TrialR
     said = " ".join(watcher.notes)
     assert done == trials or "the space seems exhausted" in said or "nothing left to propose" in said
     assert done <= trials
+    complete = [record for record in records if record.outcome == "complete"]
+    assert not [record for record in complete if record.more]
+    assert not complete or max(record.share for record in complete) == 1 or any(record.stopped for record in complete)
+    for record in load_summary(folder).front():
+        assert len(record.seeds) == 1 + repeats or record.stopped or record.share < 1
     checkpoints = folder / "checkpoints"
     assert not checkpoints.exists() or not list(checkpoints.iterdir())
     assert len((folder / "trials.csv").read_text().splitlines()) == 1 + len(records)

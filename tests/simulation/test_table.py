@@ -39,7 +39,7 @@ def complaint(folder: Path, header: str, *rows: str) -> str:
 
 
 def test_all_that_may_stand_in_it(tmp_path: Path) -> None:
-    header = f"{HEADER},accuracy_2,accuracy_1,accuracy_1@epochs=3,macs,seconds"
+    header = f"{HEADER},accuracy_2,accuracy_1,accuracy_1@epochs=0.33,macs,seconds"
     rows = [row.format(f"0.{7 + index},0.5,0.25,{index or ''},60") for index, row in enumerate(ROWS)]
     table = read_table(write(tmp_path, header, *rows), SPACE)
     # A kernel of three behind none, or before none: the second stage has no other.
@@ -48,7 +48,7 @@ def test_all_that_may_stand_in_it(tmp_path: Path) -> None:
     assert row.assignment == {"stages[0].block": "conv", "stages[0].block.conv.kernel": 1, "stages[1].block": "skip"}
     assert row.accuracies == (0.5, 0.8)
     assert row.accuracy == pytest.approx(0.65)
-    assert row.shorter == {"epochs=3": (0.25,)}
+    assert row.shorter == {"epochs=0.33": (0.25,)}
     assert row.seconds == 60
     cost = table.costs[1]
     assert cost.macs == 1  # as the table says

@@ -26,7 +26,7 @@ def draw_weights(rng: np.random.Generator, count: int) -> np.ndarray:
 def rewards(records: Sequence[TrialRecord], objectives: Sequence[str], weights: np.ndarray) -> list[float]:
     """One number for each trial that has ended, the larger the better."""
     feasible = [_is_feasible(record, objectives) for record in records]
-    losses = signed([record.values for record, known in zip(records, feasible, strict=True) if known], objectives)
+    losses = signed([record.first_values for record, known in zip(records, feasible, strict=True) if known], objectives)
     low = losses.min(axis=0, initial=np.inf)
     span = np.maximum(losses.max(axis=0, initial=-np.inf) - low, 1e-12) if len(losses) else np.ones(len(objectives))
     parts = weights * (losses - low) / span

@@ -24,7 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dse.cost.metrics import DIRECTIONS
 from dse.network.candidate import Candidate
-from dse.search.record import Outcome, TrialRecord
+from dse.search.record import Outcome, Step, TrialRecord
 from dse.search.study._optuna_internals import PARENTS
 from dse.search.study.database import Database, Place, read_trials
 from dse.space.conditions import Value
@@ -73,7 +73,7 @@ class Entry:
     record: TrialRecord
     trial_id: int  # in the database
     finished: bool
-    objectives: Sequence[float] | None  # their values, when samplers may learn from them
+    objectives: Sequence[float] | None  # their values after the first step, when samplers may learn from them
     attrs: Mapping[str, Any]  # what samplers keep with it, and its constraints
 
 
@@ -87,7 +87,7 @@ class TrialLog:
         self._database = Database(place, [DIRECTIONS[name] for name in objectives], objectives)
         self._originals: dict[str, int] = {}  # the first trial that ended with a candidate, by its id
         self._entries = [
-            _entry(*both) for both in zip(self._database.trials(), self._database.trial_ids(), strict=True)
+            self._entry(*both) for both in zip(self._database.trials(), self._database.trial_ids(), strict=True)
         ]
         for entry in self._entries:
             self._note(entry.record)
@@ -176,25 +176,60 @@ class TrialLog:
         """The trial could not be finished."""
         self._finish(number, "failed", {}, {}, {"reason": reason, **facts})
 
+    # -- training on
+
+    def begin_more(self, number: int, step: Step) -> None:
+        """A complete trial is trained on, or by another seed. Until that has ended it stands as it is."""
+        entry = self._entries[number]
+        self._change(entry, {"more": [step.share, step.seed]})
+
+    def tell_more(self, number: int, values: dict[str, float], **facts: Any) -> None:
+        """What it was trained on to: its values then. Of another seed only the accuracy is taken, into the mean."""
+        entry = self._entries[number]
+        record = entry.record
+        step = record.more
+        assert step is not None  # it has begun
+        changes: dict[str, Any] = {"more": None, "seconds": round(record.seconds + facts.pop("seconds", 0.0), 2)}
+        if step.seed:
+            seeds = [*record.seeds, values["accuracy"]]
+            changes |= {"values": record.values | {"accuracy": sum(seeds) / len(seeds)}, "seeds": seeds}
+        else:
+            history = facts.pop("history", {})
+            joined = {name: record.history.get(name, []) + more for name, more in history.items()}
+            earlier = [*record.earlier, [record.share, record.seeds[0]]]
+            changes |= {"values": values, "share": step.share, "earlier": earlier, "history": joined, **facts}
+        self._change(entry, changes)
+
+    def tell_stopped(self, number: int, reason: str) -> None:
+        """It could not be trained on; what it has reached stays."""
+        self._change(self._entries[number], {"more": None, "stopped": reason})
+
+    def _change(self, entry: Entry, changes: dict[str, Any]) -> None:
+        values = changes.get("values", entry.record.values)
+        self._rewrite(entry, TrialState.COMPLETE, [float(values[name]) for name in self.objectives], changes)
+
     # -- amending
 
     def amend(self, number: int, values: dict[str, float]) -> None:
         """More is known of a complete trial, or of one that repeats it: these values, beside its own or in place of
         them."""
         entry = self._entries[number]
-        all_values = entry.record.values | values
-        objectives = [float(all_values[name]) for name in self.objectives]
-        self._rewrite(number, TrialState.COMPLETE, objectives, {"values": all_values})
+        self._change(entry, {"values": entry.record.values | values, "seeds": []})
 
     def amend_failed(self, number: int, reason: str) -> None:
         """A complete trial, or one that repeats it, is found to have failed."""
-        self._rewrite(number, TrialState.FAIL, [], {"outcome": "failed", "values": {}, "reason": reason})
+        changes = {"outcome": "failed", "values": {}, "reason": reason}
+        self._rewrite(self._entries[number], TrialState.FAIL, [], changes)
 
-    def _rewrite(self, number: int, state: TrialState, objectives: list[float], changes: dict[str, Any]) -> None:
-        entry = self._entries[number]
+    def _rewrite(self, entry: Entry, state: TrialState, objectives: list[float], changes: dict[str, Any]) -> None:
         ending = self._database.rewrite(entry.trial_id, state, objectives, "ending", changes)
         record = _ended(entry.record, ending)
-        self._entries[number] = dataclasses.replace(entry, record=record, objectives=objectives or None)
+        first = self._learned(record) if objectives else None
+        self._entries[record.number] = dataclasses.replace(entry, record=record, objectives=first)
+
+    def _learned(self, record: TrialRecord) -> list[float]:
+        values = record.first_values
+        return [float(values[name]) for name in self.objectives]
 
     def _finish(
         self,
@@ -220,6 +255,12 @@ class TrialLog:
         self._entries[number] = Entry(record, entry.trial_id, True, objectives or None, {**entry.attrs, **limits})
         self._note(record)
 
+    def _entry(self, trial: FrozenTrial, trial_id: int) -> Entry:
+        record = _record(trial)
+        complete = trial.values if trial.state == TrialState.COMPLETE else None
+        learned = self._learned(record) if record.earlier else complete
+        return Entry(record, trial_id, trial.state.is_finished(), learned, trial.system_attrs)
+
     def _note(self, record: TrialRecord) -> None:
         if record.outcome in ("complete", "failed"):
             self._originals[record.id] = min(record.number, self._originals.get(record.id, record.number))
@@ -239,11 +280,6 @@ def _translated(attrs: Mapping[str, Any], other: Callable[[int], int]) -> dict[s
     return {key: list(map(other, value)) if PARENTS in key else value for key, value in attrs.items()}
 
 
-def _entry(trial: FrozenTrial, trial_id: int) -> Entry:
-    complete = trial.values if trial.state == TrialState.COMPLETE else None
-    return Entry(_record(trial), trial_id, trial.state.is_finished(), complete, trial.system_attrs)
-
-
 def _record(trial: FrozenTrial) -> TrialRecord:
     attrs = trial.user_attrs
     record = TrialRecord(
@@ -258,10 +294,16 @@ def _record(trial: FrozenTrial) -> TrialRecord:
 
 
 def _ended(record: TrialRecord, ending: Mapping[str, Any]) -> TrialRecord:
+    complete, more = ending["outcome"] == "complete", ending.get("more")
     return dataclasses.replace(
         record,
         outcome=ending["outcome"],
         values=dict(ending["values"]),
+        share=float(ending.get("share", 1.0)),
+        earlier=[list(step) for step in ending.get("earlier", [])],
+        seeds=(ending.get("seeds") or [ending["values"]["accuracy"]]) if complete else [],
+        more=Step(*more) if more else None,
+        stopped=ending.get("stopped", ""),
         reason=ending.get("reason", ""),
         seconds=float(ending.get("seconds", 0.0)),
         history={name: list(values) for name, values in ending.get("history", {}).items()},

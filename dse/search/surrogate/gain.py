@@ -44,26 +44,27 @@ class BudgetSpread:
     def best(self, reached: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """What the best of some networks reached within each budget, the worst of all where none keeps to it,
         (budgets,)."""
-        within = self._within(costs)
+        within = self.within(costs)
         return np.asarray(np.where(within, reached[:, None], reached.min()).max(axis=0))
 
     def holders(self, reached: np.ndarray, costs: np.ndarray) -> list[int]:
         """The networks that are the best within some budget, the first of equals."""
-        within = self._within(costs)
+        within = self.within(costs)
         held = np.where(within, reached[:, None], -np.inf).argmax(axis=0)
         return sorted(set(held[within.any(axis=0)].tolist()))
 
     def behind(self, reached: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """By how much each network is behind the best, in the budget where that is least, (networks,)."""
         short = self.best(reached, costs)[None] - reached[:, None]
-        return np.asarray(np.where(self._within(costs), short, np.inf).min(axis=1))
+        return np.asarray(np.where(self.within(costs), short, np.inf).min(axis=1))
 
     def gain(self, mean: np.ndarray, deviation: np.ndarray, costs: np.ndarray, best: np.ndarray) -> np.ndarray:
         """What is to be expected of each network, in the mean over the budgets, (networks,)."""
         more = improvement(mean[:, None], deviation[:, None], best[None])
-        return np.asarray(np.where(self._within(costs), more, 0.0).mean(axis=1)) + TIE * mean
+        return np.asarray(np.where(self.within(costs), more, 0.0).mean(axis=1)) + TIE * mean
 
-    def _within(self, costs: np.ndarray) -> np.ndarray:
+    def within(self, costs: np.ndarray) -> np.ndarray:
+        """Which networks keep to which budgets, (networks, budgets)."""
         return np.asarray((costs[:, None] <= self.limits[None]).all(axis=2))
 
 

@@ -61,20 +61,27 @@ class Covariance:
 
 
 class GaussianProcess:
-    """Fitted to networks and what they reached, (count,)."""
+    """Fitted to networks and what they reached, (count,); some of that may be less sure, by a variance of its own."""
 
-    def __init__(self, points: Points, reached: np.ndarray, covariance: Covariance | None = None) -> None:
+    def __init__(
+        self,
+        points: Points,
+        reached: np.ndarray,
+        unsure: np.ndarray | None = None,
+        covariance: Covariance | None = None,
+    ) -> None:
         self._points = points
         self._mean, self._scale = float(reached.mean()), float(reached.std()) or 1.0
         scaled = (reached - self._mean) / self._scale
         every = max(1, -(-len(points) // FITTED_ON))
-        self._covariance = covariance or _best(points[::every], scaled[::every])
-        self._inverse = np.linalg.inv(_root(self._covariance, points))
+        unsure = np.zeros(len(points)) if unsure is None else unsure
+        self._covariance = covariance or _best(points[::every], scaled[::every], unsure[::every])
+        self._inverse = np.linalg.inv(_root(self._covariance, points, unsure))
         self._weights = self._inverse.T @ (self._inverse @ scaled)
 
-    def with_more(self, points: Points, reached: np.ndarray) -> GaussianProcess:
+    def with_more(self, points: Points, reached: np.ndarray, unsure: np.ndarray) -> GaussianProcess:
         """Fitted to these, with the same covariance."""
-        return GaussianProcess(points, reached, self._covariance)
+        return GaussianProcess(points, reached, unsure, self._covariance)
 
     def predict(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
         """What to expect of each network, and the standard deviation of that; both (len(points),)."""
@@ -84,22 +91,22 @@ class GaussianProcess:
         return self._mean + self._scale * (between @ self._weights), self._scale * np.sqrt(np.maximum(left, 1e-9))
 
 
-def _best(points: Points, scaled: np.ndarray) -> Covariance:
+def _best(points: Points, scaled: np.ndarray, unsure: np.ndarray) -> Covariance:
     """The covariance under which what was reached is likeliest."""
     choices = [Covariance(*values) for values in itertools.product(NEARNESS, REACHES, NOISES)]
-    return max(choices, key=lambda covariance: _log_likelihood(covariance, points, scaled))
+    return max(choices, key=lambda covariance: _log_likelihood(covariance, points, scaled, unsure))
 
 
-def _log_likelihood(covariance: Covariance, points: Points, scaled: np.ndarray) -> float:
+def _log_likelihood(covariance: Covariance, points: Points, scaled: np.ndarray, unsure: np.ndarray) -> float:
     """But for a constant."""
-    root = _root(covariance, points)
+    root = _root(covariance, points, unsure)
     return float(-0.5 * (np.linalg.solve(root, scaled) ** 2).sum() - np.log(np.diag(root)).sum())
 
 
-def _root(covariance: Covariance, points: Points) -> np.ndarray:
+def _root(covariance: Covariance, points: Points, unsure: np.ndarray) -> np.ndarray:
     """Of the covariance matrix with its noise, the lower triangle (Cholesky)."""
     matrix = covariance.between(points, points)
-    matrix[np.diag_indices_from(matrix)] += covariance.noise
+    matrix[np.diag_indices_from(matrix)] += covariance.noise + unsure
     return np.linalg.cholesky(matrix)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import zlib
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ MOST_CHANGES = 3  # of a neighbour
 LEARNED_FROM = 400  # trials at most: those nearest to the front, and some of the others
 MARGIN = 0.1  # of the range of costs, above it: a network beyond all others is worth something too
 LEAST_ERROR = 0.002  # errors below count as this
+SHORTER = 0.1  # how much less sure a training of a third is than a whole one, as a part of the variance of all
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,18 @@ class _Shown:
 
     sketches: list[Sketch]
     reached: np.ndarray  # (sketches,), the larger the better
+    unsure: np.ndarray  # (sketches,), of a process; 0 after a whole training
 
     def part(self, which: Sequence[int]) -> _Shown:
-        return _Shown([self.sketches[index] for index in which], self.reached[list(which)])
+        chosen = list(which)
+        return _Shown([self.sketches[index] for index in chosen], self.reached[chosen], self.unsure[chosen])
+
+    def with_more(self, sketches: list[Sketch], reached: np.ndarray) -> _Shown:
+        return _Shown(
+            self.sketches + sketches,
+            np.concatenate([self.reached, reached]),
+            np.concatenate([self.unsure, np.zeros(len(sketches))]),
+        )
 
 
 class Surrogate:
@@ -148,12 +159,12 @@ class Surrogate:
         """What these trials say; at least one of them has ended or runs."""
         shown, running = self._thinned(self._shown(records)), self._running(records)
         if not shown.sketches:
-            shown, running = _Shown(running, np.zeros(len(running))), []
-        process = GaussianProcess(self.points(shown.sketches), shown.reached)
+            shown, running = shown.with_more(running, np.zeros(len(running))), []
+        process = GaussianProcess(self.points(shown.sketches), shown.reached, shown.unsure)
         if running:  # they count as what is expected of them, so that the next is another
             expected, _ = process.predict(self.points(running))
-            shown = _Shown(shown.sketches + running, np.concatenate([shown.reached, expected]))
-            process = process.with_more(self.points(shown.sketches), shown.reached)
+            shown = shown.with_more(running, expected)
+            process = process.with_more(self.points(shown.sketches), shown.reached, shown.unsure)
         costs = self.costs(shown.sketches)
         low, high = _ends(np.concatenate([costs, self._low[None], self._high[None]]))
         budgets = BudgetSpread(low, high + MARGIN * (high - low))
@@ -162,6 +173,7 @@ class Surrogate:
 
     def _shown(self, records: Sequence[TrialRecord]) -> _Shown:
         sketches, reached, failed = list[Sketch](), list[float](), list[Sketch]()
+        unsure, to_come = list[float](), _to_come(records)
         for record in records:
             if record.outcome not in ("complete", "failed") or (sketch := self._of_trial(record)) is None:
                 continue
@@ -169,9 +181,11 @@ class Surrogate:
                 failed.append(sketch)
             elif all(name in record.values for name in self._objectives):
                 sketches.append(sketch)
-                reached.append(_reached(record.values))
+                reached.append(_reached(record.values[ACCURACY]) + to_come.get(record.share, 0.0))
+                unsure.append(SHORTER * math.log(1 / record.share, 3))
+        shown = _Shown(sketches, np.array(reached), np.array(unsure))
         # What could not be trained is as bad as the worst that could.
-        return _Shown(sketches + failed, np.array(reached + [min(reached, default=0.0)] * len(failed)))
+        return shown.with_more(failed, np.full(len(failed), min(reached, default=0.0)))
 
     def _thinned(self, shown: _Shown) -> _Shown:
         if len(shown.sketches) <= LEARNED_FROM:
@@ -210,9 +224,23 @@ class Outlook:
         return self.budgets.gain(mean, deviation, self.surrogate.costs(sketches), self.best)
 
 
-def _reached(values: dict[str, float]) -> float:
+def _reached(accuracy: float) -> float:
     """Accuracy as a number in which to halve the error is worth as much anywhere."""
-    return -math.log(max(1 - values.get(ACCURACY, 0.0), LEAST_ERROR))
+    return -math.log(max(1 - accuracy, LEAST_ERROR))
+
+
+def _to_come(records: Sequence[TrialRecord]) -> dict[float, float]:
+    """What is still to be gained after a share of a training: the mean of those that were trained on, step by step."""
+    gained: dict[tuple[float, float], list[float]] = {}
+    for record in records:
+        if record.outcome == "complete" and record.earlier:
+            steps = [*record.earlier, [record.share, record.seeds[0]]]
+            for (before, low), (after, high) in itertools.pairwise(steps):
+                gained.setdefault((before, after), []).append(_reached(high) - _reached(low))
+    found: dict[float, float] = {}
+    for (before, after), values in sorted(gained.items(), reverse=True):
+        found[before] = float(np.mean(values)) + found.get(after, 0.0)
+    return found
 
 
 def _ends(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

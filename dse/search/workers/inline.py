@@ -6,6 +6,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dse._util.quiet import quiet_tensorflow
@@ -25,17 +26,22 @@ def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object],
 
     began, limit = time.monotonic(), settings.trial_timeout
     try:
-        candidate = job.candidate
+        candidate, before, data = job.candidate, job.epochs_before, settings.data
         context = TrainingContext(
-            settings.seed,
+            settings.seed + job.step.seed,
             settings.sources,
             job.checkpoint,
-            on_epoch=lambda *epoch: tell(EpochEnded(job.number, *epoch)),
+            on_epoch=lambda epoch, epochs, metrics: tell(
+                EpochEnded(job.number, before + epoch, before + epochs, metrics)
+            ),
             on_note=lambda text: tell(TrialNote(job.number, text)),
             deadline=None if limit is None else Deadline(limit, candidate.training.all_epochs, began),
             arithmetic=settings.arithmetic,
+            weights=job.weights,
         )
-        result = run_trial(candidate, settings.data, context, accuracy=settings.accuracy, alone=alone)
+        if job.images < 1:
+            data = replace(data, train=data.train.first(max(1, round(len(data.train) * job.images))))
+        result = run_trial(candidate, data, context, accuracy=settings.accuracy, alone=alone)
         return TrialDone(job.number, result, time.monotonic() - began)
     except DseError as error:
         reason = str(error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dse.errors import RunError
 from dse.network.candidate import Candidate
+from dse.search.record import Step
 from dse.search.workers.events import Event
 from dse.training.names import Asked
 from dse.training.sources import WeightSource
@@ -22,8 +23,13 @@ class Job:
     """One trial to run."""
 
     number: int
-    candidate_json: str
+    candidate_json: str  # with the settings of this training
     checkpoint: Path
+    candidate_id: str = ""  # of the trial: the settings of a step make another
+    step: Step = Step()
+    images: float = 1.0  # share of the images that it is trained on
+    epochs_before: int = 0  # of the same trial, for whoever watches
+    weights: bytes = b""  # that it begins with; fresh ones when empty
 
     @property
     def candidate(self) -> Candidate:

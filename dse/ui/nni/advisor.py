@@ -1,6 +1,7 @@
 """What takes a tuner's place in NNI's experiment: it starts a trial of NNI for every trial of the run, in their order.
 
-So a trial has the same number here and there. It proposes nothing: explorers do that, in the driver.
+So a trial has the same number here and there, until one is trained in several steps: each is a trial here. It proposes
+nothing: explorers do that, in the driver.
 """
 
 from __future__ import annotations

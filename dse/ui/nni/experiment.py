@@ -29,7 +29,8 @@ class NniExperiment:
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dse-nni-"))
         self.say = say
-        self._shown: set[int] = set()
+        self._numbers: dict[int, int] = {}  # a trial's in the experiment: a later step of it is one more there
+        self._count = 0
         self._ended: set[int] = set()
         self._with_epochs: set[int] = set()
         self._closing = False
@@ -62,12 +63,8 @@ class NniExperiment:
 
     def show(self, record: TrialRecord) -> None:
         """A trial, new or ended."""
-        if record.number not in self._shown:
-            self._shown.add(record.number)
-            self._write(
-                record.number,
-                {"parameters": {EXPLORER: record.explorer} | record.params, "log": _beginning(record)},
-            )
+        if record.number not in self._numbers:
+            self._begin(record)
         if record.outcome != "running" and record.number not in self._ended:
             self._ended.add(record.number)
             if record.number not in self._with_epochs:
@@ -75,6 +72,18 @@ class NniExperiment:
                     self.epoch(record.number, epoch, metrics)
             ending = {"end": record.outcome, "values": final_values(record), "log": _ending(record)}
             self._write(record.number, ending)
+
+    def go_on(self, record: TrialRecord) -> None:
+        """A later step of a trial: another trial here, since one that has ended stays so."""
+        self._begin(record)
+        self._ended.discard(record.number)
+        self._with_epochs.add(record.number)
+
+    def _begin(self, record: TrialRecord) -> None:
+        self._numbers[record.number] = self._count
+        self._count += 1
+        parameters = {EXPLORER: record.explorer} | record.params
+        self._write(record.number, {"parameters": parameters, "log": _beginning(record)})
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """An epoch of a trial has ended."""
@@ -86,7 +95,7 @@ class NniExperiment:
 
     def _write(self, number: int, line: dict[str, Any]) -> None:
         try:
-            spool.append(self.folder, number, line)
+            spool.append(self.folder, self._numbers[number], line)
         except OSError as error:
             if not self._closing:
                 self.say(f"ui:   NNI's web UI cannot be told of more ({error})")
@@ -135,7 +144,8 @@ def _epochs(history: Mapping[str, list[float]]) -> list[dict[str, float]]:
 
 def _beginning(record: TrialRecord) -> str:
     candidate = record.candidate.to_json() if record.candidate else "no network"
-    return f"trial {record.number} {record.id}, proposed by {record.explorer}\n{candidate}"
+    what = f", {record.more.text}" if record.more else ""
+    return f"trial {record.number} {record.id}, proposed by {record.explorer}{what}\n{candidate}"
 
 
 def _ending(record: TrialRecord) -> str:

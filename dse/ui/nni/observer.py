@@ -25,8 +25,8 @@ class NniObserver:
         self.inner, self.port = inner, port
         self.experiment: NniExperiment | None = None
 
-    def began(self, settings: Settings, data: Data, nearest: Nearest, done: int) -> None:
-        self.inner.began(settings, data, nearest, done)
+    def began(self, settings: Settings, data: Data, nearest: Nearest, summary: Summary) -> None:
+        self.inner.began(settings, data, nearest, summary)
         workers = max(1, settings.workers)
         self.experiment = NniExperiment(
             settings.folder.name, settings.space, settings.explorers, self.port, workers, self.inner.note
@@ -38,6 +38,11 @@ class NniObserver:
         self.inner.proposed(record, cost)
         if self.experiment:
             self.experiment.show(record)
+
+    def goes_on(self, record: TrialRecord) -> None:
+        self.inner.goes_on(record)
+        if self.experiment:
+            self.experiment.go_on(record)
 
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         self.inner.epoch(number, epoch, epochs, metrics)

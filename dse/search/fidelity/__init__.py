@@ -1,0 +1,1 @@
+"""Trainings in steps, and again by other seeds."""

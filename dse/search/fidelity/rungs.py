@@ -1,0 +1,160 @@
+"""Trainings in steps: all networks shortly, the better ones longer, the best in full (successive halving).
+
+A search with `halving` trains every network for a ninth of its epochs, or on a ninth of the images. Of those that came
+so far a third goes on, as soon as they are known to be among the best third: asynchronously (Li et al. 2020, ASHA, with
+a factor of 3). Which ones is decided by the order of non-dominated fronts, and within one by what each adds to the
+hypervolume of those before it. What is due follows from the records alone, so a restart changes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dse.cost.metrics import ACCURACY
+from dse.errors import RunError
+from dse.network.recipes import without_recipe
+from dse.network.training import Training
+from dse.search.fidelity.names import Fidelity
+from dse.search.pareto import non_dominated, signed
+from dse.search.record import Step, TrialRecord
+from dse.search.surrogate.gain import BudgetSpread
+
+FACTOR = 3  # of those that came to a step one in so many goes on, to a training so many times as long
+SHARES = (1 / 9, 1 / 3, 1.0)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is trained in a step: for so many epochs, on that share of the images."""
+
+    epochs: int
+    images: float
+    epochs_before: int
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """The steps of a search."""
+
+    fidelity: Fidelity
+    objectives: Sequence[str]
+    cut: tuple[float, ...] = SHARES  # into what trainings are cut, where they are cut
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the whole training, for each step."""
+        return (1.0,) if self.fidelity == "full" else self.cut
+
+    @property
+    def first(self) -> Step:
+        """What every network begins with."""
+        return Step(self.shares[0])
+
+    @property
+    def work(self) -> float:
+        """Whole trainings that a network costs in the mean, of many."""
+        gone, total = 0.0, 0.0
+        for place, share in enumerate(self.shares):
+            total += (share - gone) / FACTOR**place
+            gone = share
+        return total
+
+    def done(self, records: Sequence[TrialRecord]) -> float:
+        """Whole trainings that these trials took."""
+        complete = sum(record.share + len(record.seeds) - 1 for record in records if record.outcome == "complete")
+        return complete + self.first.share * sum(record.outcome == "failed" for record in records)
+
+    def due(self, records: Sequence[TrialRecord], closing: bool) -> tuple[TrialRecord, Step] | None:
+        """A network that is to be trained on, and how far; those of the last step before the end come first.
+
+        `closing`: no new network comes any more, so that a part of a third counts as one.
+        """
+        shares = self.shares
+        trained = [record for record in records if record.outcome == "complete"]
+        for share, next_share in reversed(list(itertools.pairwise(shares))):
+            here = [record for record in trained if record.reached(share) is not None]
+            allowed = -(-len(here) // FACTOR) if closing else len(here) // FACTOR
+            for index in self._best(here, share, allowed):
+                record = here[index]
+                if record.share == share and record.more is None and not record.stopped:
+                    return record, Step(next_share)
+        return None
+
+    def part(self, training: Training, done: float, step: Step) -> Part:
+        """What is left to train of a network, of whose training so much is done."""
+        whole = training.epochs
+        if step.seed or self.fidelity == "full":
+            return Part(whole, 1.0, whole * step.seed)
+        if self.fidelity == "halving:data":
+            epochs = max(1, round(whole * (1 - done / step.share)))
+            return Part(epochs, step.share, whole - epochs if done else 0)
+        before = epochs_of(whole, done) if done else 0
+        return Part(max(1, epochs_of(whole, step.share) - before), 1.0, before)
+
+    def _best(self, here: Sequence[TrialRecord], share: float, count: int) -> list[int]:
+        """So many of them, best first."""
+        if not count:
+            return []
+        rows = [{**record.values, ACCURACY: record.reached(share) or 0.0} for record in here]
+        points = signed(rows, self.objectives)
+        accuracy = np.array([row[ACCURACY] for row in rows])
+        names = [name for name in self.objectives if name != ACCURACY]
+        costs = np.log(np.maximum([[row[name] for name in names] for row in rows], 1e-9)).reshape(len(rows), len(names))
+        left, found = np.arange(len(here)), list[int]()
+        while len(found) < count and len(left):
+            on_front = non_dominated(points[left])
+            front = left[on_front]
+            found += [int(front[place]) for place in by_gain(accuracy[front], costs[front])]
+            left = left[~on_front]
+        return found[:count]
+
+
+def by_gain(accuracy: np.ndarray, costs: np.ndarray) -> list[int]:
+    """Networks of one front in an order in which each adds the most to the hypervolume of those before it.
+
+    >>> by_gain(np.array([0.7, 0.69, 0.5]), np.array([[3.0], [2.9], [1.0]]))  # the first hardly adds to the second
+    [1, 2, 0]
+    """
+    low, high = costs.min(axis=0), costs.max(axis=0)
+    spread = BudgetSpread(low, high + 0.1 * (high - low))
+    worth = accuracy - accuracy.min() + 0.1 * max(1e-6, float(np.ptp(accuracy)))
+    within = spread.within(costs)
+    best, left, found = np.zeros(within.shape[1]), np.arange(len(accuracy)), list[int]()
+    while len(left):
+        gains = (np.maximum(worth[left, None] - best, 0.0) * within[left]).sum(axis=1)
+        chosen = int(left[int(np.argmax(gains))])
+        best = np.where(within[chosen], np.maximum(best, worth[chosen]), best)
+        found.append(chosen)
+        left = left[left != chosen]
+    return found
+
+
+def epochs_of(whole: int, share: float) -> int:
+    """Epochs of a share of a training, one at least.
+
+    >>> [epochs_of(18, share) for share in SHARES]
+    [2, 6, 18]
+    """
+    return max(1, round(whole * share))
+
+
+def training_of(training: Training, part: Part) -> Training:
+    """The settings of a step, with the recipe of its own length. Raises RunError where a training cannot be cut."""
+    if part.epochs == training.epochs:
+        return training
+    if training.pretrained:
+        raise RunError("a training from other weights cannot be cut into steps; expected the fidelity `full`")
+    return Training(**without_recipe(training.to_dict()) | {"epochs": part.epochs}).with_settings({})
+
+
+def repeat_due(front: Sequence[TrialRecord], repeats: int) -> tuple[TrialRecord, Step] | None:
+    """A network of the front that is to be trained by another seed; those with the fewest come first."""
+    open_ = [one for one in front if len(one.seeds) <= repeats and one.more is None and not one.stopped]
+    if not open_:
+        return None
+    record = min(open_, key=lambda one: (len(one.seeds), one.number))
+    return record, Step(1.0, len(record.seeds))

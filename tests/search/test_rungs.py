@@ -1,0 +1,177 @@
+"""Trainings in steps: who is trained on, by what settings, and what stands in the record then. Nothing is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dse.network.training import Training
+from dse.search.fidelity.names import FIDELITIES, Fidelity
+from dse.search.fidelity.rungs import Part, Rungs, training_of
+from dse.search.loop import search
+from dse.search.record import Step, TrialResult
+from dse.search.run_folder import load_summary, model_folder
+from dse.search.settings import Settings
+from dse.search.summary import Summary
+from dse.search.workers.events import TrialDone, TrialEnded, TrialFailed
+from dse.search.workers.jobs import Job
+from dse.space.space import parse_space
+from dse.training.sources import WEIGHTS
+from tests.helpers.fake_pool import FakePool
+from tests.helpers.searches import Watcher, settings
+
+SPACE = """
+space: steps
+stem: {block: conv, channels: 8, stride: 4}
+stages:
+  - {block: conv, channels: {choice: [8, 12, 16, 20, 24, 28, 32, 36, 40]}, kernel: {choice: [1, 3]}, stride: 2}
+"""
+
+
+def asked(folder: Path, **changes: object) -> Settings:
+    known = {"space": parse_space(SPACE, "steps.yaml"), "epochs": 18, "trials": 18, "explorers": {"grid": 1.0}}
+    return settings(folder, **{**known, "fidelity": "halving", **changes})
+
+
+def reached(job: Job) -> TrialEnded:
+    """More by a longer training, and by another seed."""
+    accuracy = 0.3 + 0.5 * job.step.share + 0.01 * job.step.seed
+    weights = f"{job.number} to {job.step.share:.2f}".encode()
+    return TrialDone(job.number, TrialResult(accuracy, None, {"loss": [0.5]}, 2.0, weights, "plain"), 2.0)
+
+
+def searched(folder: Path, end: object = reached, workers: int = 1, **changes: object) -> tuple[FakePool, Summary]:
+    pool = FakePool(workers, end)  # type: ignore[arg-type]
+    return pool, search(asked(folder, **changes), Watcher(), pool)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_third_goes_on_and_of_those_a_third(workers: int, tmp_path: Path) -> None:
+    pool, summary = searched(tmp_path, workers=workers)
+    steps = [job.step.share for job in pool.submitted]
+    assert {share: steps.count(share) for share in steps} == {1 / 9: 18, 1 / 3: 6, 1.0: 2}
+    # As soon as it is known who is among the better third, and not when all have begun.
+    assert steps.index(1 / 3) <= 3 + workers
+    assert steps.index(1.0) <= 15
+    epochs = {job.step.share: (job.candidate.training.epochs, job.epochs_before) for job in pool.submitted}
+    assert epochs == {1 / 9: (2, 0), 1 / 3: (4, 2), 1.0: (12, 6)}
+    whole = [record for record in summary.records if record.share == 1]
+    assert [len(record.earlier) for record in whole] == [2, 2]
+    assert summary.front() == sorted(whole, key=lambda one: one.values["macs"])[: len(summary.front())]
+    for record in whole:
+        assert record.earlier == [[1 / 9, pytest.approx(0.3 + 0.5 / 9)], [1 / 3, pytest.approx(0.3 + 0.5 / 3)]]
+        assert (record.values["accuracy"], record.seconds, len(record.history["loss"])) == (0.8, 6.0, 3)
+        assert record.first_values["accuracy"] == record.reached(1 / 9) == pytest.approx(0.3 + 0.5 / 9)
+        assert (model_folder(tmp_path, record.id) / WEIGHTS).read_bytes() == f"{record.number} to 1.00".encode()
+
+
+def test_each_step_goes_on_from_the_weights_of_the_last(tmp_path: Path) -> None:
+    pool, _ = searched(tmp_path)
+    for job in pool.submitted:
+        before = {1 / 9: "", 1 / 3: f"{job.number} to 0.11", 1.0: f"{job.number} to 0.33"}[job.step.share]
+        assert job.weights.decode() == before
+
+
+def test_on_parts_of_the_images(tmp_path: Path) -> None:
+    pool, _ = searched(tmp_path, fidelity="halving:data")
+    parts = {job.step.share: (job.images, job.candidate.training.epochs) for job in pool.submitted}
+    assert parts == {1 / 9: (1 / 9, 18), 1 / 3: (1 / 3, 12), 1.0: (1.0, 12)}
+
+
+def test_what_cannot_be_trained_on_stays(tmp_path: Path) -> None:
+    def breaks(job: Job) -> TrialEnded:
+        return TrialFailed(job.number, "no luck") if job.step.share == 1 else reached(job)
+
+    pool, summary = searched(tmp_path, breaks)
+    stopped = [record for record in summary.records if record.stopped]
+    assert [record.stopped for record in stopped] == ["no luck"] * len(stopped)
+    # Others take its place, each once, and the front is of those that came furthest.
+    tried = [job.number for job in pool.submitted if job.step.share == 1]
+    assert sorted(tried) == sorted(record.number for record in stopped)
+    assert len(set(tried)) == len(tried)
+    assert {record.share for record in summary.front()} == {1 / 3}
+    assert summary.trained == 18
+
+
+def test_weights_that_are_gone_are_one_message(tmp_path: Path) -> None:
+    watcher = Watcher()
+
+    def forgetful(job: Job) -> TrialEnded:
+        for path in tmp_path.glob(f"models/*/{WEIGHTS}"):
+            path.unlink()
+        return reached(job)
+
+    summary = search(asked(tmp_path), watcher, FakePool(1, forgetful))
+    assert summary.trained == 18
+    assert any("stays as it is: its weights: cannot be read: No such file" in text for text in watcher.notes)
+
+
+def test_the_front_is_trained_by_other_seeds(tmp_path: Path) -> None:
+    pool, summary = searched(tmp_path, repeats=2)
+    again = [(job.number, job.step.seed, job.candidate.training.epochs, job.weights) for job in pool.submitted][26:]
+    assert again == [
+        (record.number, seed, 18, b"") for seed in (1, 2) for record in sorted(summary.front(), key=lambda r: r.number)
+    ]
+    for record in summary.front():
+        assert record.seeds == pytest.approx([0.8, 0.81, 0.82])
+        assert record.values["accuracy"] == pytest.approx(0.81)
+        # The weights that are exported are those of its own seed.
+        assert (model_folder(tmp_path, record.id) / WEIGHTS).read_bytes() == f"{record.number} to 1.00".encode()
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+def test_a_killed_search_trains_on_the_same(fidelity: Fidelity, tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    done = 0
+
+    def mortal(job: Job) -> TrialEnded:
+        nonlocal done
+        done += 1
+        if done % 5 == 0:
+            raise Killed
+        return reached(job)
+
+    whole, expected = searched(tmp_path / "whole", fidelity=fidelity, repeats=1, explorers={"bayes": 1.0})
+    pools = []
+    while True:
+        pool = FakePool(1, mortal)
+        pools.append(pool)
+        try:
+            found = search(
+                asked(tmp_path / "killed", fidelity=fidelity, repeats=1, explorers={"bayes": 1.0}), Watcher(), pool
+            )
+            break
+        except Killed:
+            continue
+    assert len(pools) > 3
+    assert [record.params for record in found.records] == [record.params for record in expected.records]
+    assert found.records == expected.records == load_summary(tmp_path / "killed").records
+    steps = list(dict.fromkeys((job.number, job.step) for pool in pools for job in pool.submitted))
+    assert steps == [(job.number, job.step) for job in whole.submitted]
+
+
+def test_no_more_trials_are_no_more_steps(tmp_path: Path) -> None:
+    searched(tmp_path)
+    pool, _ = searched(tmp_path)
+    assert not pool.submitted
+    pool, _ = searched(tmp_path, trials=18, repeats=1)
+    assert {job.step.seed for job in pool.submitted} == {1}
+
+
+def test_a_step_has_the_recipe_of_its_own_length() -> None:
+    training = Training(recipe="auto").with_settings({"epochs": 18, "batch_size": 32})
+    assert training.recipe == "long"
+    short = training_of(training, Part(4, 1.0, 2))
+    assert (short.recipe, short.epochs, short.batch_size, short.augment) == ("short", 4, 32, "flip")
+    assert training_of(training, Part(18, 1.0, 0)) == training
+
+
+def test_few_epochs_are_cut_as_far_as_they_go() -> None:
+    rungs = Rungs("halving", ["accuracy"])
+    training = Training(epochs=3)
+    assert rungs.part(training, 0.0, Step(1 / 9)) == Part(1, 1.0, 0)
+    assert rungs.part(training, 1 / 9, Step(1 / 3)).epochs == 1
+    assert rungs.part(training, 1 / 3, Step(1.0)) == Part(2, 1.0, 1)
