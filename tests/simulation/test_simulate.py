@@ -48,9 +48,10 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     domains = space().domains
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([*PATHS, "accuracy", "seconds"])
+        writer.writerow([*PATHS, "accuracy", "accuracy@epochs=0.33", "accuracy@epochs=0.11", "seconds"])
         for values in itertools.product(*(domains[path].values() for path in PATHS)):
-            writer.writerow([*values, planted(values), 10])
+            whole, chance = planted(values), zlib.crc32(repr(values).encode()) / 2**32 - 0.5
+            writer.writerow([*values, whole, 0.9 * whole + 0.01 * chance, 0.8 * whole + 0.02 * chance, 10])
     (path.parent / "planted.yaml").write_text(TEXT)
     return path
 
@@ -125,6 +126,23 @@ def test_the_best_of_several_drafts_is_one_of_the_table(path: Path, tmp_path: Pa
     assert ten.at(20)[0] > one.at(20)[0] + 0.05
     with pytest.raises(DseError, match="grid goes through a whole space, and the table has a part of it"):
         simulate(some, ["grid"], **asked)  # type: ignore[arg-type]
+
+
+def test_trainings_in_steps(table: Table) -> None:
+    """What the others cost is counted in whole trainings; short ones that rank well find more for the same."""
+    asked = (["accuracy", "macs"], (), Budgets.of_boards(()))
+    whole = simulate(table, ["random"], *asked, trials=12, seeds=6).searches[0]  # type: ignore[arg-type]
+    report = simulate(table, ["random"], *asked, trials=12, seeds=6, fidelity="halving")  # type: ignore[arg-type]
+    (steps,) = report.searches
+    assert steps.at(12)[0] > whole.at(12)[0] + 0.05
+    for run in steps.runs:
+        assert run.steps > 3 * len(run.rows)
+        assert all(later > earlier for earlier, later in itertools.pairwise(run.work))
+        assert run.work[-1] == pytest.approx(12, abs=1.5)
+    assert steps.at(1)[0] == 0
+    assert "halving, counted in whole trainings" in report.about
+    with pytest.raises(DseError, match="`halving:data`: the table has no accuracies after a ninth or a third"):
+        simulate(table, ["random"], *asked, trials=12, seeds=1, fidelity="halving:data")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -73,15 +73,14 @@ class Rungs:
 
         `closing`: no new network comes any more, so that a part of a third counts as one.
         """
-        shares = self.shares
         trained = [record for record in records if record.outcome == "complete"]
-        for share, next_share in reversed(list(itertools.pairwise(shares))):
+        for share, next_share in reversed(list(itertools.pairwise(self.shares))):
             here = [record for record in trained if record.reached(share) is not None]
             allowed = -(-len(here) // FACTOR) if closing else len(here) // FACTOR
-            for index in self._best(here, share, allowed):
-                record = here[index]
-                if record.share == share and record.more is None and not record.stopped:
-                    return record, Step(next_share)
+            # Those that were stopped on the way have left their place to another.
+            went_on = sum(record.share > share or record.more is not None for record in here)
+            if went_on < allowed and (record := self._best(here, share)):
+                return record, Step(next_share)
         return None
 
     def part(self, training: Training, done: float, step: Step) -> Part:
@@ -95,22 +94,23 @@ class Rungs:
         before = epochs_of(whole, done) if done else 0
         return Part(max(1, epochs_of(whole, step.share) - before), 1.0, before)
 
-    def _best(self, here: Sequence[TrialRecord], share: float, count: int) -> list[int]:
-        """So many of them, best first."""
-        if not count:
-            return []
+    def _best(self, here: Sequence[TrialRecord], share: float) -> TrialRecord | None:
+        """The best of them that can go on."""
         rows = [{**record.values, ACCURACY: record.reached(share) or 0.0} for record in here]
         points = signed(rows, self.objectives)
         accuracy = np.array([row[ACCURACY] for row in rows])
         names = [name for name in self.objectives if name != ACCURACY]
         costs = np.log(np.maximum([[row[name] for name in names] for row in rows], 1e-9)).reshape(len(rows), len(names))
-        left, found = np.arange(len(here)), list[int]()
-        while len(found) < count and len(left):
+        left = np.arange(len(here))
+        while len(left):
             on_front = non_dominated(points[left])
             front = left[on_front]
-            found += [int(front[place]) for place in by_gain(accuracy[front], costs[front])]
+            for place in by_gain(accuracy[front], costs[front]):
+                record = here[int(front[place])]
+                if record.share == share and record.more is None and not record.stopped:
+                    return record
             left = left[~on_front]
-        return found[:count]
+        return None
 
 
 def by_gain(accuracy: np.ndarray, costs: np.ndarray) -> list[int]:
