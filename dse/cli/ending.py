@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ def end_of_run(folder: Path, exporting: bool, test_images: int | None) -> None:
     from dse.cli.front_command import print_front
     from dse.cli.messages import note
     from dse.cli.plot_command import plot_run
+    from dse.search.planning.ledger import time_text
     from dse.search.run_folder import load_summary, read_run, run_boards
 
     if not load_summary(folder).count("complete"):
@@ -33,18 +35,23 @@ def end_of_run(folder: Path, exporting: bool, test_images: int | None) -> None:
         )
     elif exporting:
         _export(folder, test_images)
+    if text := time_text(folder):
+        note(f"time: {text}")
 
 
 def _export(folder: Path, test_images: int | None) -> None:
     from dse.cli.messages import note
     from dse.export.runs import export_front
+    from dse.search.planning.ledger import add_time
 
+    began = time.monotonic()
     for exported in export_front(folder, test_images=test_images, note=note):
         scores = exported.report.accuracy
         click.echo(
             f"bundle: {exported.folder} (test accuracy: float {scores.float32.accuracy:.1%}, "
             f"int8 on TFLM {scores.tflm_int8.accuracy:.1%})"
         )
+    add_time(folder, "export", time.monotonic() - began)
 
 
 def _why(folder: Path) -> str:

@@ -67,9 +67,11 @@ if TYPE_CHECKING:
 @click.option(
     "--trials",
     type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Trials to train, earlier ones of the run included.",
+    help="Trials to train, earlier ones of the run included. [default: 20; with --budget as many as fit into it]",
+)
+@click.option(
+    "--budget",
+    help="Time for all of it, such as 3h: as many trials as it is enough for, with fewer epochs where it must be.",
 )
 @click.option("--timeout", help="Start no trial after this time: 30m, 1h30m, 90 (seconds).")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs per trial, instead of the space's or the task's.")
@@ -132,7 +134,8 @@ def command(
     best_of: int,
     fidelity: Fidelity,
     repeats: int,
-    trials: int,
+    trials: int | None,
+    budget: str | None,
     timeout: str | None,
     epochs: int | None,
     workers: int,
@@ -168,7 +171,7 @@ def command(
     from dse.hardware.boards import load_boards
     from dse.hardware.budget import Budgets
     from dse.search.explorers.names import parse_explorers
-    from dse.search.settings import Settings
+    from dse.search.settings import DEFAULT_TRIALS, Settings
     from dse.space.space import load_space
     from dse.tasks import load_task
 
@@ -177,8 +180,6 @@ def command(
     shares = parse_explorers(explorers) if explorers else {}
     the_space, the_task = load_space(space), load_task(task)
     the_boards = tuple(load_boards(boards))
-    if epochs is not None and "epochs" in the_space.tree.get("training", {}):
-        the_space = the_space.at(**{"training.epochs": epochs})
     limits = parse_limits(given_limits, the_boards)
     settings = Settings(
         space=the_space,
@@ -190,9 +191,11 @@ def command(
         best_of=best_of,
         fidelity=fidelity,
         repeats=repeats,
-        trials=trials,
+        trials=trials or DEFAULT_TRIALS,
+        trials_open=trials is None,
+        budget=parse_duration(budget) if budget else None,
+        scored=test_images if exporting else 0,
         timeout=parse_duration(timeout) if timeout else None,
-        epochs=epochs,
         workers=workers,
         at_once=at_once,
         ray_address=ray_address,
@@ -204,7 +207,7 @@ def command(
         data=data_of(task, the_task, data),
         storage=storage,
     )
-    run_search(settings, ui, ui_port)
+    run_search(settings if epochs is None else settings.with_epochs(epochs), ui, ui_port)
     end_of_run(settings.folder, exporting, test_images)
 
 

@@ -72,6 +72,7 @@ class Driver:
         gate: Gate | None = None,
         costing: Costing | None = None,
         rungs: Rungs | None = None,
+        time_left: float | None = None,
         settle: Settle = lambda draft: draft,
     ) -> None:
         self.settings, self.observer, self.log = settings, observer, log
@@ -96,7 +97,8 @@ class Driver:
         self.unproductive = 0  # proposals in a row that trained nothing
         self.said: set[str] = set()
         self.token = uuid.uuid4().hex[:8]
-        self.deadline = None if settings.timeout is None else time.monotonic() + settings.timeout
+        left = [seconds for seconds in (settings.timeout, time_left) if seconds is not None]
+        self.deadline = time.monotonic() + min(left) if left else None
         self.summary = Summary(list(settings.task.objectives), log.records())
 
     @property
@@ -231,9 +233,9 @@ class Driver:
             self._checkpoint(record.number),
             record.id,
             step,
-            part.images,
-            part.epochs_before,
-            weights,
+            images=part.images,
+            epochs_before=part.epochs_before,
+            weights=weights,
         )
 
     # -- recording

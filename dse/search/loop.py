@@ -6,7 +6,9 @@ command finds both and goes on; a command that asks for something else in the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -21,11 +23,14 @@ from dse.search.driver import Driver
 from dse.search.frames import write_trials
 from dse.search.gate import nothing_fits
 from dse.search.observer import SearchObserver
+from dse.search.planning.ledger import add_time, time_left
+from dse.search.planning.planned import Asked
 from dse.search.record import TrialResult
 from dse.search.run_folder import model_folder, settle
 from dse.search.settings import Settings
 from dse.search.study.trial_log import TrialLog
 from dse.search.summary import Summary
+from dse.search.workers.events import Event
 from dse.search.workers.inline import InlinePool
 from dse.search.workers.jobs import Pool, WorkerSettings
 from dse.search.workers.ray_pool import RayPool
@@ -56,22 +61,60 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
     nearest = find_nearest(settings.space, settings.budgets, defaults, settings.seed)
     if nearest.excess > 0:
         raise NothingFitsError(nothing_fits(settings, nearest))
-    with locked(settings.folder):
-        place = settle(settings.folder, describe(settings, data, sources), settings.data, settings.storage)
+    folder, events = settings.folder, _Events()
+    workers = _Workers(pool, lambda: _workers(settings, data, sources, events))
+    with locked(folder), closing(workers):
+        began = time.monotonic()
+        settings = Asked(settings, data, observer).planned(workers.pool)
+        defaults = settings.training_defaults(data)
+        place = settle(folder, describe(settings, data, sources), settings.data, settings.storage)
         if data.test_files:
-            write_atomic(settings.folder / TEST_FILES, "\n".join(data.test_files) + "\n")
+            write_atomic(folder / TEST_FILES, "\n".join(data.test_files) + "\n")
         log = TrialLog(place, list(settings.task.objectives))
-        folder = settings.folder
-        driver = Driver(settings, defaults, observer, log, partial(_keep, folder), load=partial(_load, folder))
+        driver = Driver(
+            settings, defaults, observer, log, partial(_keep, folder), load=partial(_load, folder),
+            time_left=time_left(folder, settings.budget),
+        )  # fmt: skip
+        events.handle = driver.handle
         observer.began(settings, data, nearest, driver.summary)
         for text in (*_notes(settings, data, defaults), *_taken_up(driver)):
             observer.note(text)
         try:
             if not driver.is_over:
-                driver.run(pool or _workers(settings, data, sources, driver))
+                driver.run(workers.give())
         finally:
-            write_trials(settings.folder, log.records())
+            write_trials(folder, log.records())
+            add_time(folder, "search", time.monotonic() - began)
         return driver.summary
+
+
+class _Events:
+    """Where the workers of this process tell of epochs: to the driver, once there is one."""
+
+    handle: Callable[[Event], None] = staticmethod(lambda event: None)
+
+
+class _Workers:
+    """The workers, made when they are first needed, and closed until somebody else does."""
+
+    def __init__(self, pool: Pool | None, make: Callable[[], Pool]) -> None:
+        self._pool, self._make = pool, make
+        self._is_mine = False
+
+    def pool(self) -> Pool:
+        self._is_mine = True
+        self._pool = self._pool or self._make()
+        return self._pool
+
+    def give(self) -> Pool:
+        """To somebody who closes them."""
+        pool = self.pool()
+        self._is_mine = False
+        return pool
+
+    def close(self) -> None:
+        if self._pool and self._is_mine:
+            self._pool.close()
 
 
 def _notes(settings: Settings, data: Data, defaults: Defaults) -> Iterator[str]:
@@ -89,7 +132,7 @@ def _taken_up(driver: Driver) -> Iterator[str]:
         yield f"taking up {interrupted} trial(s) that were interrupted"
 
 
-def _workers(asked: Settings, data: Data, sources: dict[str, WeightSource], driver: Driver) -> Pool:
+def _workers(asked: Settings, data: Data, sources: dict[str, WeightSource], events: _Events) -> Pool:
     limits = (asked.trial_timeout, asked.worker_memory)
     settings = WorkerSettings(data, asked.task.accuracy, asked.seed, asked.threads, *limits, sources, asked.arithmetic)
     if asked.at_once > 1:
@@ -97,7 +140,7 @@ def _workers(asked: Settings, data: Data, sources: dict[str, WeightSource], driv
             raise RunError("`at_once` is for trials in this process, with `workers` 0")
         return ThreadPool(settings, asked.at_once)
     if asked.workers == 0:
-        return InlinePool(settings, driver.handle)
+        return InlinePool(settings, lambda event: events.handle(event))
     return RayPool(settings, asked.workers, asked.ray_address)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dse.cost.metrics import by_board
@@ -17,6 +17,8 @@ from dse.space.space import Defaults, Space
 from dse.tasks import Task
 from dse.training.names import Asked
 
+DEFAULT_TRIALS = 20
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -29,8 +31,11 @@ class Settings:
     folder: Path
     # Share of the proposals, by name; when none is named, those of the run that is in the folder, or the default.
     explorers: Mapping[str, float] = field(default_factory=dict)
-    trials: int = 20
+    trials: int = DEFAULT_TRIALS
     timeout: float | None = None  # seconds, after which no new trial starts
+    budget: float | None = None  # seconds for all of it, the export too, over all commands that work on the run
+    trials_open: bool = False  # a budget decides how many trials there are
+    scored: int | None = 0  # test images that bundles are scored on afterwards, for the plan; None for all
     epochs: int | None = None
     workers: int = 2
     at_once: int = 1  # trials in this process, without workers
@@ -49,6 +54,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_known(self.task.objectives, self.boards)
+
+    def with_epochs(self, epochs: int) -> Settings:
+        """The same with trainings of so many epochs, whatever the space says. Raises FileError."""
+        space = self.space
+        if "epochs" in space.tree.get("training", {}):
+            space = space.at(**{"training.epochs": epochs})
+        return replace(self, space=space, epochs=epochs)
 
     def values_of(self, cost: Cost) -> dict[str, float]:
         """The costs of a network that its trial records."""

@@ -42,6 +42,7 @@ class TrialDone:
     number: int
     result: TrialResult
     seconds: float  # in the trial's own code
+    epochs: tuple[float, ...] = ()  # when they ended, in those seconds
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dse._util.quiet import quiet_tensorflow
 from dse.errors import DseError, RunError
 from dse.search.workers.events import EpochEnded, Event, TrialDone, TrialEnded, TrialFailed, TrialNote
 from dse.search.workers.jobs import Job, WorkerSettings
 from dse.training.context import Deadline, TrainingContext
+
+if TYPE_CHECKING:
+    from dse.data.images import Images
 
 
 def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object], *, alone: bool = True) -> TrialEnded:
@@ -25,30 +29,41 @@ def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object],
     from dse.search.workers.trial import run_trial
 
     began, limit = time.monotonic(), settings.trial_timeout
+    epochs_at = list[float]()
+
+    def ended(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
+        epochs_at.append(time.monotonic() - began)
+        tell(EpochEnded(job.number, job.epochs_before + epoch, job.epochs_before + epochs, metrics))
+
     try:
-        candidate, before, data = job.candidate, job.epochs_before, settings.data
+        candidate = job.candidate
+        data = replace(
+            settings.data,
+            train=_part(settings.data.train, job.images),
+            validation=_part(settings.data.validation, job.validation_images),
+        )
         context = TrainingContext(
             settings.seed + job.step.seed,
             settings.sources,
             job.checkpoint,
-            on_epoch=lambda epoch, epochs, metrics: tell(
-                EpochEnded(job.number, before + epoch, before + epochs, metrics)
-            ),
+            on_epoch=ended,
             on_note=lambda text: tell(TrialNote(job.number, text)),
             deadline=None if limit is None else Deadline(limit, candidate.training.all_epochs, began),
             arithmetic=settings.arithmetic,
             weights=job.weights,
         )
-        if job.images < 1:
-            data = replace(data, train=data.train.first(max(1, round(len(data.train) * job.images))))
         result = run_trial(candidate, data, context, accuracy=settings.accuracy, alone=alone)
-        return TrialDone(job.number, result, time.monotonic() - began)
+        return TrialDone(job.number, result, time.monotonic() - began, tuple(epochs_at))
     except DseError as error:
         reason = str(error)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"{type(error).__name__}: {str(error)[:500]} ({Path(where.filename).name}:{where.lineno})"
     return TrialFailed(job.number, reason, time.monotonic() - began)
+
+
+def _part(images: Images, share: float) -> Images:
+    return images if share >= 1 else images.first(max(1, round(len(images) * share)))
 
 
 def refuse_memory_limit(settings: WorkerSettings) -> None:

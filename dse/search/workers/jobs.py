@@ -28,6 +28,7 @@ class Job:
     candidate_id: str = ""  # of the trial: the settings of a step make another
     step: Step = Step()
     images: float = 1.0  # share of the images that it is trained on
+    validation_images: float = 1.0
     epochs_before: int = 0  # of the same trial, for whoever watches
     weights: bytes = b""  # that it begins with; fresh ones when empty
 

@@ -1,0 +1,101 @@
+"""The plan of one search: measured and made where it takes long or a time is given, and found again when it goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from dse._util.backend import choose_backend
+from dse.data.datasets import Data
+from dse.errors import RunError
+from dse.search.fidelity.rungs import Rungs
+from dse.search.observer import SearchObserver
+from dse.search.planning.ledger import read_plan, write_plan
+from dse.search.planning.plan import LEAST_EPOCHS, Planner, Work
+from dse.search.planning.speed import Network, measure, sample
+from dse.search.run_folder import read_run
+from dse.search.settings import Settings
+from dse.search.workers.jobs import Pool
+
+LONG = 600.0  # seconds, from which on a person wants to know before
+MANY_IMAGES = 1_000_000  # trained on in all, below which no search is long
+RATE = 1e9  # multiply-accumulates in a second of one core, forth and back; for the question whether to measure
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search that may be planned."""
+
+    settings: Settings
+    data: Data
+    observer: SearchObserver
+
+    def planned(self, pool: Callable[[], Pool]) -> Settings:
+        """The settings with what fits into their budget; says what is going to happen. Raises RunError.
+
+        `pool` makes the workers when they are needed.
+        """
+        settings = self.settings
+        is_run = (settings.folder / "run.yaml").exists()
+        if is_run and settings.budget and settings.epochs is None:
+            trained_for = read_run(settings.folder)["settings"].get("epochs")
+            settings = settings if trained_for is None else settings.with_epochs(trained_for)
+        trials = None if settings.trials_open else settings.trials
+        asked = {"budget": settings.budget, "trials": trials, "repeats": settings.repeats}
+        known = read_plan(settings.folder)
+        if known.get("asked") == asked:
+            return self._with(known["networks"], known["epochs"]) if settings.budget else settings
+        if not settings.budget and (is_run or not self._has_many_images()):
+            return settings
+        networks = sample(settings, settings.training_defaults(self.data))
+        if not networks or not (settings.budget or self._is_long(networks)):
+            return settings
+        self.observer.note("plan: measuring how fast networks of this space are trained here")
+        images = len(self.data.train)
+        speed, reason = measure(networks, pool(), settings.folder, images)
+        if speed is None:
+            if settings.budget:
+                raise RunError(f"`budget`: the first networks cannot be trained: {reason}")
+            self.observer.note(f"plan: none, the first networks cannot be trained: {reason}")
+            return settings
+        planner = Planner(self._work(), speed, [network.macs for network in networks], settings.space.size())
+        epochs = round(sum(network.candidate.training.epochs for network in networks) / len(networks))
+        if settings.budget:
+            fixed = is_run or settings.epochs is not None or "training.epochs" in settings.space.domains
+            plan = planner.within(settings.budget, epochs, trials, least_epochs=epochs if fixed else LEAST_EPOCHS)
+        else:
+            plan = planner.plan(settings.trials, epochs)
+        write_plan(settings.folder, asked, plan, speed)
+        self.observer.note(f"plan: {plan.text}")
+        self.observer.note(f"time: {plan.time_text}")
+        return self._with(plan.networks, plan.epochs) if settings.budget else settings
+
+    def _with(self, networks: int, epochs: int) -> Settings:
+        settings = replace(self.settings, trials=networks)
+        trained_for = settings.training_defaults(self.data).training.epochs
+        return settings if epochs == trained_for else settings.with_epochs(epochs)
+
+    def _work(self) -> Work:
+        settings = self.settings
+        test = len(self.data.test) if settings.scored is None else min(settings.scored, len(self.data.test))
+        return Work(
+            Rungs(settings.fidelity, settings.task.objectives),
+            len(self.data.train),
+            len(self.data.validation),
+            test if choose_backend() == "tensorflow" else 0,
+            max(1, settings.workers, settings.at_once),
+            len(os.sched_getaffinity(0)),
+            settings.repeats,
+        )
+
+    def _images(self, epochs: float) -> float:
+        rungs = Rungs(self.settings.fidelity, self.settings.task.objectives)
+        return self.settings.trials * rungs.work * epochs * len(self.data.train)
+
+    def _has_many_images(self) -> bool:
+        return self._images(self.settings.training_defaults(self.data).training.epochs) > MANY_IMAGES
+
+    def _is_long(self, networks: list[Network]) -> bool:
+        macs = sum(network.macs * network.candidate.training.epochs for network in networks) / len(networks)
+        return self._images(1) * macs / RATE / max(1, self.settings.workers) > LONG
