@@ -59,6 +59,9 @@ def with_defaults_of_run(settings: Settings) -> Settings:
         named = read_run(settings.folder)["settings"].get("explorer", "").split(", ") if is_run else []
         named = [name for name in named if name]
         settings = replace(settings, explorers=parse_explorers(named))
+    if is_run and settings.budget and settings.epochs is None:
+        trained_for = read_run(settings.folder)["settings"].get("epochs")
+        settings = settings if trained_for is None else settings.with_epochs(trained_for)
     return _with_training_of_run(settings) if is_run else settings
 
 

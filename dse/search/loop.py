@@ -26,7 +26,7 @@ from dse.search.observer import SearchObserver
 from dse.search.planning.ledger import add_time, time_left
 from dse.search.planning.planned import Asked
 from dse.search.record import TrialResult
-from dse.search.run_folder import model_folder, settle
+from dse.search.run_folder import model_folder, refuse_strange, settle
 from dse.search.settings import Settings
 from dse.search.study.trial_log import TrialLog
 from dse.search.summary import Summary
@@ -65,9 +65,15 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
     workers = _Workers(pool, lambda: _workers(settings, data, sources, events))
     with locked(folder), closing(workers):
         began = time.monotonic()
-        settings = Asked(settings, data, observer).planned(workers.pool)
+        asked = Asked(settings, data, observer, goes_on=(folder / "run.yaml").exists())
+        if settings.budget and not asked.goes_on:
+            refuse_strange(folder)
+            settings = asked.planned(workers.pool)  # with the epochs that its budget is enough for
+            place = settle(folder, describe(settings, data, sources), settings.data, settings.storage)
+        else:
+            place = settle(folder, describe(settings, data, sources), settings.data, settings.storage)
+            settings = asked.planned(workers.pool)
         defaults = settings.training_defaults(data)
-        place = settle(folder, describe(settings, data, sources), settings.data, settings.storage)
         if data.test_files:
             write_atomic(folder / TEST_FILES, "\n".join(data.test_files) + "\n")
         log = TrialLog(place, list(settings.task.objectives))

@@ -39,8 +39,7 @@ def settle(folder: Path, wanted: dict[str, Any], location: str | None, storage: 
     where it is. Returns the place of the study.
     """
     path, place = folder / "run.yaml", study_place(folder)
-    if not path.exists() and (folder / "study.db").exists():
-        raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another `out`")
+    refuse_strange(folder)
     if storage:
         # Many runs may share a database, and two folders a name.
         new = f"dse-{folder.resolve().name[:400]}-{uuid.uuid4().hex[:8]}"
@@ -57,6 +56,12 @@ def settle(folder: Path, wanted: dict[str, Any], location: str | None, storage: 
     local = {"data": location} | ({"storage": place.url, "study": place.name} if place else {})
     write_atomic(folder / LOCAL, yaml.safe_dump(local, width=10_000), mode=0o600 if place else 0o644)
     return place or Place.in_folder(folder)
+
+
+def refuse_strange(folder: Path) -> None:
+    """Raises RunError for a folder that has a study and is no run."""
+    if not (folder / "run.yaml").exists() and (folder / "study.db").exists():
+        raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another `out`")
 
 
 # What a person changed, where a checksum stands for it.

@@ -52,8 +52,8 @@ class Simulator:
         self.rungs = Rungs(fidelity, objectives, (*self._shorter, 1.0))
         if fidelity != "full" and not self._shorter:
             raise DseError(
-                f"`{fidelity}`: the table has no accuracies after a ninth or a third of the training for all networks, "
-                "in columns such as accuracy@epochs=0.33 or accuracy@data=0.33"
+                f"`fidelity` {fidelity}: the table has no accuracies after a ninth or a third of the training for all "
+                "networks, in columns such as accuracy@epochs=0.33 or accuracy@data=0.33"
             )
         # As many networks as can be begun and trained on in that time.
         self.settings = replace(settings, trials=max(1, round(settings.trials / self.rungs.work)))

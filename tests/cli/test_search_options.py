@@ -15,7 +15,8 @@ from dse.search.settings import Settings
 
 OF_THE_COMMAND = {"ui", "ui_port", "exporting", "test_images"}  # what is shown and done beside the search
 FIELD_OF = {"out": "folder"}  # and all limits make up `budgets`
-WITHOUT_OPTION = {"classes"}  # of a trained network: dse train and dse prune
+# Of a trained network: dse train and dse prune; and what follows from --trials and --test-images.
+WITHOUT_OPTION = {"classes", "trials_open", "scored"}
 OPTIONS = {str(parameter.name) for parameter in command.params}
 LIMITS = {name for name in OPTIONS if name.startswith("max_")}
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -27,7 +28,10 @@ GIVEN = {
     "--data": "here",
     "--explorer": "random",
     "--best-of": "4",
+    "--fidelity": "halving",
+    "--repeats": "2",
     "--trials": "7",
+    "--budget": "2h",
     "--timeout": "1h",
     "--epochs": "3",
     "--workers": "5",
@@ -45,7 +49,10 @@ TAKEN = {
     "data": "here",
     "explorers": {"random": 1.0},
     "best_of": 4,
+    "fidelity": "halving",
+    "repeats": 2,
     "trials": 7,
+    "budget": 7200.0,
     "timeout": 3600.0,
     "epochs": 3,
     "workers": 5,
@@ -85,6 +92,8 @@ def test_every_option_reaches_its_setting(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert done.exit_code == 130
     [settings] = asked
     assert {name: getattr(settings, name) for name in TAKEN} == TAKEN
+    assert not settings.trials_open
+    assert settings.scored is None
     assert settings.space.name == "cmv3"
     assert settings.task.task == "cifar100"
     assert [board.name for board in settings.boards] == ["nano33ble"]

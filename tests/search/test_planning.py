@@ -13,10 +13,11 @@ from dse.search.fidelity.rungs import Rungs
 from dse.search.loop import search
 from dse.search.planning.ledger import NAME, add_time, read_plan, time_left, time_text
 from dse.search.planning.plan import Plan, Planner, Work
-from dse.search.planning.speed import Measured, Speed
+from dse.search.planning.speed import Measured, Speed, measure, sample
 from dse.search.run_folder import read_run
 from dse.search.workers.events import TrialDone, TrialEnded, TrialFailed
 from dse.search.workers.jobs import Job
+from dse.space.space import Defaults
 from tests.helpers.fake_pool import FakePool, ends_well
 from tests.helpers.searches import Watcher, settings
 
@@ -74,6 +75,26 @@ def test_a_short_time_means_fewer_epochs_and_a_shorter_one_nothing() -> None:
     with pytest.raises(RunError, match=r"9 networks for 5 epochs"):
         planner().within(55, 5, least_epochs=5)
     assert planner().within(500, 5, networks=30) == planner().plan(30, 5)
+
+
+def test_a_few_networks_are_timed(tmp_path: Path) -> None:
+    """Two seconds of an epoch, of which the first takes five more, and three after the last."""
+
+    def end(job: Job) -> TrialEnded:
+        done = ends_well(job)
+        assert isinstance(done, TrialDone)
+        return replace(done, seconds=14.0, epochs=(7.0, 9.0, 11.0))
+
+    networks = sample(settings(tmp_path), Defaults())
+    speed, reason = measure(networks, FakePool(2, end), tmp_path, 100_000)
+    assert speed
+    assert not reason
+    assert [one.macs for one in speed.measured] == sorted(one.macs for one in speed.measured)
+    assert {one.start for one in speed.measured} == {8.0}
+    # The smaller a network the more images, for an epoch has its own seconds too.
+    counts = [2 / one.image for one in speed.measured]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] == pytest.approx(min(4096, 512 * networks[-1].macs / speed.measured[0].macs), rel=0.01)
 
 
 def quick(job: Job) -> TrialEnded:

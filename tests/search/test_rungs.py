@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import optuna
 import pytest
+from click.testing import CliRunner
 
+from dse.cli import cli
 from dse.network.training import Training
 from dse.search.fidelity.names import FIDELITIES, Fidelity
 from dse.search.fidelity.rungs import Part, Rungs, training_of
 from dse.search.loop import search
-from dse.search.record import Step, TrialResult
+from dse.search.record import Step, TrialRecord, TrialResult
 from dse.search.run_folder import load_summary, model_folder
 from dse.search.settings import Settings
-from dse.search.summary import Summary
+from dse.search.study.database import Place
+from dse.search.study.trial_log import TrialLog
+from dse.search.summary import Summary, front_records
 from dse.search.workers.events import TrialDone, TrialEnded, TrialFailed
 from dse.search.workers.jobs import Job
 from dse.space.space import parse_space
@@ -175,3 +181,37 @@ def test_few_epochs_are_cut_as_far_as_they_go() -> None:
     assert rungs.part(training, 0.0, Step(1 / 9)) == Part(1, 1.0, 0)
     assert rungs.part(training, 1 / 9, Step(1 / 3)).epochs == 1
     assert rungs.part(training, 1 / 3, Step(1.0)) == Part(2, 1.0, 1)
+
+
+def test_samplers_know_first_steps_alone_after_a_restart_too(tmp_path: Path) -> None:
+    _, summary = searched(tmp_path, explorers={"random": 1.0}, trials=9)
+    log = TrialLog(Place.in_folder(tmp_path), summary.objectives)
+    learned = {entry.record.share: (entry.objectives or [])[0] for entry in log.entries if entry.objectives}
+    assert set(learned) == {1 / 9, 1 / 3, 1.0}
+    assert list(learned.values()) == pytest.approx([0.3 + 0.5 / 9] * 3)
+    # Everybody else reads what stands there now.
+    study = optuna.load_study(study_name="dse", storage=f"sqlite:///{tmp_path}/study.db")
+    assert max(trial.values[0] for trial in study.trials) == pytest.approx(0.8)
+
+
+def test_what_a_person_sees_of_steps(tmp_path: Path) -> None:
+    searched(tmp_path, repeats=1, trials=9)
+    front = CliRunner().invoke(cli, ["front", str(tmp_path)])
+    assert front.exit_code == 0
+    assert "2: 80.00% to 81.00%" in front.output
+    every = CliRunner().invoke(cli, ["front", str(tmp_path), "--all"]).output
+    assert every.count("complete, 1/9 of its training") == 6
+    assert every.count("complete, 1/3 of its training") == 2
+    rows = json.loads(CliRunner().invoke(cli, ["front", str(tmp_path), "--all", "--json"]).output)
+    assert sorted(row["share"] for row in rows)[-2:] == [1 / 3, 1.0]
+    assert [row["seeds"] for row in rows if row["on_front"]] == [[0.8, pytest.approx(0.81)]]
+
+
+def test_a_front_is_of_what_was_trained_furthest() -> None:
+    def record(number: int, share: float, accuracy: float, macs: float) -> TrialRecord:
+        values = {"accuracy": accuracy, "macs": macs}
+        return TrialRecord(number, "complete", "random", None, values, share=share, seeds=[accuracy])
+
+    records = [record(0, 1 / 9, 0.4, 1.0), record(1, 1 / 3, 0.6, 2.0), record(2, 1.0, 0.7, 3.0)]
+    assert [one.number for one in front_records(records, ["accuracy", "macs"])] == [2]
+    assert [one.number for one in front_records(records[:2], ["accuracy", "macs"])] == [1]

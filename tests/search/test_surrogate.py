@@ -15,6 +15,7 @@ from dse.screening.quick import QuickCosts
 from dse.search.costing import SpaceCosting
 from dse.search.explorers.bayes import BayesExplorer
 from dse.search.explorers.explorers import Explorer, make_explorer
+from dse.search.record import Step
 from dse.search.summary import cost_values
 from dse.search.surrogate.encoding import Encoding
 from dse.search.surrogate.gain import BudgetSpread, improvement
@@ -57,7 +58,7 @@ def test_a_process_by_its_definition() -> None:
     known, asked = points(9, 0), points(4, 1)
     reached = np.random.default_rng(2).random(9)
     covariance = Covariance(0.4, 3.0, 0.05)
-    mean, deviation = GaussianProcess(known, reached, covariance).predict(asked)
+    mean, deviation = GaussianProcess(known, reached, covariance=covariance).predict(asked)
     inverse = np.linalg.inv(covariance.between(known, known) + 0.05 * np.eye(9))
     between = covariance.between(asked, known)
     scaled = (reached - reached.mean()) / reached.std()
@@ -261,3 +262,21 @@ def test_every_kind_of_choice_is_encoded(stages: str, tmp_path: Path) -> None:
     for number in range(min(11, len(every))):
         if one.propose():
             tell(one, number, 0.5)
+
+
+def test_a_short_training_counts_as_what_is_to_come_of_it(tmp_path: Path) -> None:
+    """One went from 50 to 80 % when it was trained on, so that another's 60 % promise 84 %."""
+    one = bayes(SPACE, tmp_path, Limits.of_boards(()), ["accuracy", "macs"])
+    for number in range(2):
+        proposal = one.propose()
+        assert proposal
+        assert proposal.candidate
+        values = cost_values(estimate(proposal.candidate.network)) | {"accuracy": 0.5 + 0.1 * number}
+        one.log.tell_complete(number, values, {}, share=1 / 3)
+    before = one.surrogate.outlook(one.log.records())
+    assert before.best.max() == pytest.approx(-math.log(0.4))
+    one.log.begin_more(0, Step(1.0))
+    assert one.surrogate.outlook(one.log.records()).best.max() == before.best.max()
+    one.log.tell_more(0, one.log.records()[0].values | {"accuracy": 0.8})
+    after = one.surrogate.outlook(one.log.records())
+    assert after.best.max() == pytest.approx(-math.log(0.4) - math.log(0.2) + math.log(0.5))

@@ -141,7 +141,7 @@ def test_trainings_in_steps(table: Table) -> None:
         assert run.work[-1] == pytest.approx(12, abs=1.5)
     assert steps.at(1)[0] == 0
     assert "halving, counted in whole trainings" in report.about
-    with pytest.raises(DseError, match="`halving:data`: the table has no accuracies after a ninth or a third"):
+    with pytest.raises(DseError, match="`fidelity` halving:data: the table has no accuracies after a ninth or a third"):
         simulate(table, ["random"], *asked, trials=12, seeds=1, fidelity="halving:data")  # type: ignore[arg-type]
 
 

@@ -147,7 +147,7 @@ def training_of(training: Training, part: Part) -> Training:
     if part.epochs == training.epochs:
         return training
     if training.pretrained:
-        raise RunError("a training from other weights cannot be cut into steps; expected the fidelity `full`")
+        raise RunError("a training from other weights cannot be cut into steps; expected `fidelity` full")
     return Training(**without_recipe(training.to_dict()) | {"epochs": part.epochs}).with_settings({})
 
 

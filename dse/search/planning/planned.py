@@ -14,7 +14,6 @@ from dse.search.observer import SearchObserver
 from dse.search.planning.ledger import read_plan, write_plan
 from dse.search.planning.plan import LEAST_EPOCHS, Planner, Work
 from dse.search.planning.speed import Network, measure, sample
-from dse.search.run_folder import read_run
 from dse.search.settings import Settings
 from dse.search.workers.jobs import Pool
 
@@ -30,6 +29,7 @@ class Asked:
     settings: Settings
     data: Data
     observer: SearchObserver
+    goes_on: bool = False  # the run is there already
 
     def planned(self, pool: Callable[[], Pool]) -> Settings:
         """The settings with what fits into their budget; says what is going to happen. Raises RunError.
@@ -37,16 +37,13 @@ class Asked:
         `pool` makes the workers when they are needed.
         """
         settings = self.settings
-        is_run = (settings.folder / "run.yaml").exists()
-        if is_run and settings.budget and settings.epochs is None:
-            trained_for = read_run(settings.folder)["settings"].get("epochs")
-            settings = settings if trained_for is None else settings.with_epochs(trained_for)
         trials = None if settings.trials_open else settings.trials
         asked = {"budget": settings.budget, "trials": trials, "repeats": settings.repeats}
         known = read_plan(settings.folder)
         if known.get("asked") == asked:
+            self.observer.note(f"plan: {known['text']}")
             return self._with(known["networks"], known["epochs"]) if settings.budget else settings
-        if not settings.budget and (is_run or not self._has_many_images()):
+        if not settings.budget and (self.goes_on or not self._has_many_images()):
             return settings
         networks = sample(settings, settings.training_defaults(self.data))
         if not networks or not (settings.budget or self._is_long(networks)):
@@ -62,7 +59,7 @@ class Asked:
         planner = Planner(self._work(), speed, [network.macs for network in networks], settings.space.size())
         epochs = round(sum(network.candidate.training.epochs for network in networks) / len(networks))
         if settings.budget:
-            fixed = is_run or settings.epochs is not None or "training.epochs" in settings.space.domains
+            fixed = self.goes_on or settings.epochs is not None or "training.epochs" in settings.space.domains
             plan = planner.within(settings.budget, epochs, trials, least_epochs=epochs if fixed else LEAST_EPOCHS)
         else:
             plan = planner.plan(settings.trials, epochs)
