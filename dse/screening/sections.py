@@ -61,6 +61,7 @@ class Section:
     work: Work
     flash: float  # without the constants that it shares with other sections
     tail: TailParts  # the same
+    tail_bytes: int  # what that takes of the tail
     shared: frozenset[tuple[str, Tensor]]
     kinds: frozenset[str]
     num_steps: int
@@ -69,11 +70,6 @@ class Section:
     input_bytes: int
     input_last: int  # the last step that reads its input
     engine: EngineParts
-
-    @property
-    def tail_bytes(self) -> int:
-        """What it takes of the tail."""
-        return _tail_bytes(self.tail)
 
 
 NOTHING_TAIL = tail_of(TailParts(), MICROCONTROLLER, (1,), (1,))
@@ -110,6 +106,7 @@ def _section(network: Network) -> Section:
     shared = frozenset((tensor.name, tensor) for tensor in graph.tensors if is_shared(tensor))
     own = [t for index, t in enumerate(graph.tensors) if not is_shared(t) and index not in graph.inputs]
     parts = tail_parts(graph)
+    tail = replace(parts, num_tensors=len(own))
     costs = [cost for _, cost in layer_costs(network)]
     work = graph_work(graph)
     return Section(
@@ -119,7 +116,8 @@ def _section(network: Network) -> Section:
         peak_bytes=peak(alive).num_bytes,
         work=work,
         flash=sum(map(tensor_bytes, own)) + sum(map(operator_bytes, graph.operators)),
-        tail=replace(parts, num_tensors=len(own)),
+        tail=tail,
+        tail_bytes=_tail_bytes(tail),
         shared=shared,
         kinds=frozenset(parts.kinds),
         num_steps=len(graph.operators),

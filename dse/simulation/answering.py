@@ -99,7 +99,7 @@ class NearestRow:
     def __init__(self, table: Table, fits: np.ndarray) -> None:
         self._table, self._fits = table, fits
         self._encoding = Encoding(table.space.template.nodes)
-        self._rows = self._encoding.rows(row.assignment for row in table.rows)
+        self._rows = self._encoding.rows([row.assignment for row in table.rows])
 
     def in_log(self, log: TrialLog) -> Callable[[Draft], Draft]:
         """What is taken for a draft in one search: a row by the values that the table has of it. A draft that is no

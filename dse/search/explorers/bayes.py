@@ -20,7 +20,7 @@ from dse.space.conditions import Assignment
 
 RANDOM, NEAR_FRONT = 24, 48  # networks that are looked at for a proposal, and then:
 ROUNDS, BEST, NEAR_BEST = 2, 8, 24
-EXACT = 12
+EXACT = 8
 PASSED_OVER = 100  # drafts of known networks, after which one is proposed again
 
 

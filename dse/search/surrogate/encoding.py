@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,13 +25,18 @@ class _Columns:
     places: dict[object, int]  # the column of a value, behind `start`
     of_value: float  # what stands in it
     of_rank: float  # by how much the last column differs between the ends; 0 without such a column
+    _known: dict[object, tuple[list[int], list[float]]] = field(default_factory=dict)
 
-    def write(self, value: object, row: np.ndarray) -> None:
-        """Fill the columns of a row."""
-        if self.places:
-            row[self.start + self.places[value]] = self.of_value
-        if self.of_rank:
-            row[self.start + len(self.places)] = self.of_rank * (_rank(self.domain, value) - 0.5)
+    def entries(self, value: object) -> tuple[list[int], list[float]]:
+        """In which columns something stands for a value, and what."""
+        if (known := self._known.get(value)) is None:
+            known = ([self.start + self.places[value]], [self.of_value]) if self.places else ([], [])
+            if self.of_rank:
+                known[0].append(self.start + len(self.places))
+                known[1].append(self.of_rank * (_rank(self.domain, value) - 0.5))
+            if self.places:  # there are few
+                self._known[value] = known
+        return known
 
 
 class Encoding:
@@ -50,16 +55,19 @@ class Encoding:
             width += len(columns.places) + (columns.of_rank > 0)
         self.width = width
 
-    def rows(self, assignments: Iterable[Assignment]) -> np.ndarray:
+    def rows(self, assignments: Sequence[Assignment]) -> np.ndarray:
         """A row for each assignment, (count, width)."""
-        found = []
+        places, numbers, ends = list[int](), list[float](), [0]
         for assignment in assignments:
-            row = np.zeros(self.width)
             for columns in self._columns:
                 if columns.path in assignment:
-                    columns.write(assignment[columns.path], row)
-            found.append(row)
-        return np.array(found).reshape(len(found), self.width)
+                    where, what = columns.entries(assignment[columns.path])
+                    places += where
+                    numbers += what
+            ends.append(len(places))
+        rows = np.zeros((len(assignments), self.width))
+        rows[np.repeat(np.arange(len(assignments)), np.diff(ends)), places] = numbers
+        return rows
 
 
 def _weighted(nodes: Iterable[Node], weight: float) -> Iterator[tuple[str, Domain, float]]:

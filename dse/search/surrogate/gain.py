@@ -65,7 +65,10 @@ class BudgetSpread:
 
     def within(self, costs: np.ndarray) -> np.ndarray:
         """Which networks keep to which budgets, (networks, budgets)."""
-        return np.asarray((costs[:, None] <= self.limits[None]).all(axis=2))
+        found = np.ones((len(costs), len(self.limits)), bool)
+        for cost, limit in zip(costs.T, self.limits.T, strict=True):
+            found &= cost[:, None] <= limit
+        return found
 
 
 def _spread(count: int, size: int, even: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 SHARED, PAIRS, SIZE, SIZE_SQUARED = 0.3, 0.2, 0.5, 0.05
 SIZE_REACH = 4.0
 NEARNESS, REACHES, NOISES = (0.2, 1.0), (3.0, 10.0), (0.01, 0.05, 0.2)
-FITTED_ON = 120  # networks, by which nearness, reach and noise are chosen
+FITTED_ON = 90  # networks, by which nearness, reach and noise are chosen
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ SAMPLE = 200  # random networks, by which sizes and costs are scaled
 DRAWN_FOR_ONE = 20  # random assignments for each network that is to fit, at most
 DESCENT_ROUNDS, DESCENT_WIDTH = 40, 20
 MOST_CHANGES = 3  # of a neighbour
+FEW_BUDGETS = 64  # by which those are found
 LEARNED_FROM = 400  # trials at most: those nearest to the front, and some of the others
 MARGIN = 0.1  # of the range of costs, above it: a network beyond all others is worth something too
 LEAST_ERROR = 0.002  # errors below count as this
@@ -39,6 +40,7 @@ class Sketch:
     assignment: Assignment
     known: Known
     row: np.ndarray  # its choices, of the encoding
+    costs: tuple[float, ...]  # logarithms of those among the objectives
 
     @property
     def fits(self) -> bool:
@@ -76,6 +78,7 @@ class Surrogate:
         self._costs = [name for name in objectives if name != ACCURACY]
         self._seed = seed
         self._of_trials: dict[int, Sketch | None] = {}
+        self._of_complete: dict[int, tuple[TrialRecord, Sketch | None, float]] = {}  # by the record that it was read of
         sample = self.fitting(self.rng(0, "scale"), SAMPLE)
         if not sample:
             raise NetworkError(space.name, "no network was found in the space")
@@ -99,8 +102,11 @@ class Surrogate:
         """Those of them that are networks, with what they cost or roughly so."""
         costing = self._costing.rough if rough else self._costing
         found = [(assignment, known) for assignment in assignments if (known := costing(assignment))]
-        rows = self._encoding.rows(assignment for assignment, _ in found)
-        return [Sketch(assignment, known, row) for (assignment, known), row in zip(found, rows, strict=True)]
+        rows = self._encoding.rows([assignment for assignment, _ in found])
+        return [
+            Sketch(assignment, known, row, tuple(math.log(max(known.costs[name], 1e-9)) for name in self._costs))
+            for (assignment, known), row in zip(found, rows, strict=True)
+        ]
 
     def near(self, centers: Sequence[Assignment], count: int, rng: np.random.Generator) -> list[Sketch]:
         """So many neighbours of these, as far as they fit, roughly."""
@@ -141,8 +147,7 @@ class Surrogate:
 
     def costs(self, sketches: Sequence[Sketch]) -> np.ndarray:
         """Logarithms of the costs among the objectives, (sketches, costs)."""
-        costs = [[sketch.known.costs[name] for name in self._costs] for sketch in sketches]
-        return np.asarray(np.log(np.maximum(np.array(costs, float).reshape(len(sketches), len(self._costs)), 1e-9)))
+        return np.array([sketch.costs for sketch in sketches], float).reshape(len(sketches), len(self._costs))
 
     def points(self, sketches: Sequence[Sketch]) -> Points:
         """As the process sees them."""
@@ -153,7 +158,7 @@ class Surrogate:
 
     def seen(self, records: Sequence[TrialRecord]) -> int:
         """How many trials it would learn from, those that run included."""
-        return len(self._shown(records).sketches) + len(self._running(records))
+        return sum(record.outcome in ("complete", "failed", "running") for record in records)
 
     def outlook(self, records: Sequence[TrialRecord]) -> Outlook:
         """What these trials say; at least one of them has ended or runs."""
@@ -175,14 +180,14 @@ class Surrogate:
         sketches, reached, failed = list[Sketch](), list[float](), list[Sketch]()
         unsure, to_come = list[float](), _to_come(records)
         for record in records:
-            if record.outcome not in ("complete", "failed") or (sketch := self._of_trial(record)) is None:
-                continue
-            if record.outcome == "failed":
+            if record.outcome == "complete":
+                sketch, accuracy = self._trained(record)
+                if sketch is not None:
+                    sketches.append(sketch)
+                    reached.append(accuracy if record.share == 1 else accuracy + to_come.get(record.share, 0.0))
+                    unsure.append(0.0 if record.share == 1 else SHORTER * math.log(1 / record.share, 3))
+            elif record.outcome == "failed" and (sketch := self._of_trial(record)) is not None:
                 failed.append(sketch)
-            elif all(name in record.values for name in self._objectives):
-                sketches.append(sketch)
-                reached.append(_reached(record.values[ACCURACY]) + to_come.get(record.share, 0.0))
-                unsure.append(SHORTER * math.log(1 / record.share, 3))
         shown = _Shown(sketches, np.array(reached), np.array(unsure))
         # What could not be trained is as bad as the worst that could.
         return shown.with_more(failed, np.full(len(failed), min(reached, default=0.0)))
@@ -191,7 +196,7 @@ class Surrogate:
         if len(shown.sketches) <= LEARNED_FROM:
             return shown
         costs = self.costs(shown.sketches)
-        behind = BudgetSpread(*_ends(costs)).behind(shown.reached, costs)
+        behind = BudgetSpread(*_ends(costs), FEW_BUDGETS).behind(shown.reached, costs)
         order = np.argsort(behind, kind="stable")
         near = LEARNED_FROM * 3 // 4
         others = np.sort(order[near:])
@@ -201,6 +206,16 @@ class Surrogate:
     def _running(self, records: Sequence[TrialRecord]) -> list[Sketch]:
         found = [self._of_trial(record) for record in records if record.outcome == "running"]
         return [sketch for sketch in found if sketch is not None]
+
+    def _trained(self, record: TrialRecord) -> tuple[Sketch | None, float]:
+        """The network of a complete trial, if it can be learned from, and what it reached."""
+        known = self._of_complete.get(record.number)
+        if known is None or known[0] is not record:
+            has_all = all(name in record.values for name in self._objectives)
+            found = self._of_trial(record) if has_all else None
+            # Without accuracy among the objectives there is none to learn.
+            self._of_complete[record.number] = known = (record, found, _reached(record.values.get(ACCURACY, 0.0)))
+        return known[1:]
 
     def _of_trial(self, record: TrialRecord) -> Sketch | None:
         if record.number not in self._of_trials:
