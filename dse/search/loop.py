@@ -57,6 +57,11 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
     defaults = settings.training_defaults(data)
     if IMAGENET in settings.space.sources(defaults, ("teacher",)):
         raise RunError(f"{IMAGENET} is no teacher: its classes are others; expected a .keras file, or RUN/models/ID")
+    if settings.fidelity != "full" and (names := settings.space.sources(defaults, ("pretrained",))):
+        raise RunError(
+            f"a training that begins with other weights ({', '.join(sorted(names))}) cannot be cut into steps; "
+            "expected `fidelity` full"
+        )
     sources = read_sources(settings.space.sources(defaults))
     nearest = find_nearest(settings.space, settings.budgets, defaults, settings.seed)
     if nearest.excess > 0:

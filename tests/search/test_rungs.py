@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from dse.cli import cli
+from dse.errors import RunError
 from dse.network.training import Training
 from dse.search.fidelity.names import FIDELITIES, Fidelity
 from dse.search.fidelity.rungs import Part, Rungs, training_of
@@ -215,3 +216,10 @@ def test_a_front_is_of_what_was_trained_furthest() -> None:
     records = [record(0, 1 / 9, 0.4, 1.0), record(1, 1 / 3, 0.6, 2.0), record(2, 1.0, 0.7, 3.0)]
     assert [one.number for one in front_records(records, ["accuracy", "macs"])] == [2]
     assert [one.number for one in front_records(records[:2], ["accuracy", "macs"])] == [1]
+
+
+def test_trainings_from_other_weights_are_not_cut(tmp_path: Path) -> None:
+    space = parse_space(SPACE + "training: {pretrained: {choice: ['', mine.keras]}}\n", "steps.yaml")
+    with pytest.raises(RunError, match=r"begins with other weights \(mine.keras\) cannot be cut into steps"):
+        search(asked(tmp_path, space=space), Watcher(), FakePool())
+    assert not (tmp_path / "run.yaml").exists()

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dse.cost.metrics import ACCURACY
-from dse.errors import RunError
 from dse.network.recipes import without_recipe
 from dse.network.training import Training
 from dse.search.fidelity.names import Fidelity
@@ -143,11 +142,9 @@ def epochs_of(whole: int, share: float) -> int:
 
 
 def training_of(training: Training, part: Part) -> Training:
-    """The settings of a step, with the recipe of its own length. Raises RunError where a training cannot be cut."""
+    """The settings of a step, with the recipe of its own length."""
     if part.epochs == training.epochs:
         return training
-    if training.pretrained:
-        raise RunError("a training from other weights cannot be cut into steps; expected `fidelity` full")
     return Training(**without_recipe(training.to_dict()) | {"epochs": part.epochs}).with_settings({})
 
 

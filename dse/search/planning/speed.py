@@ -83,6 +83,7 @@ def measure(networks: Sequence[Network], pool: Pool, folder: Path, images: int) 
     chosen = list(dict.fromkeys(round(place * (len(networks) - 1)) for place in PLACES))
     found, reason, largest = dict[int, Measured](), "", networks[-1].macs
     checkpoints = folder / "checkpoints" / "speed"
+    shutil.rmtree(checkpoints, ignore_errors=True)  # of one that was stopped
     # The slowest first: the others fill the time beside it.
     waiting, running = [-1 - place for place in reversed(range(len(chosen)))], set[int]()
     while waiting or running:
