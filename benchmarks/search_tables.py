@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.rows import append_rows, read_rows
 from dse.hardware.budget import Budgets
+from dse.search.explorers.explorers import Explorer, make_explorer
 from dse.search.explorers.names import EXPLORERS
 from dse.simulation.report import simulate
 from dse.simulation.table import Table, read_table
@@ -48,6 +50,20 @@ def without_spread(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("dse.search.explorers.bayes._van_der_corput", lambda number: float(hash((number, 7)) % 1000) / 1000)
 
 
+def population_of(count: int) -> Patch:
+    """A generation of so many."""
+
+    def change(patch: pytest.MonkeyPatch) -> None:
+        def made(*arguments: Any, **named: Any) -> Explorer:
+            *others, _ = arguments  # the population is the last without a name
+            return make_explorer(*others, count, **named)
+
+        patch.setattr("dse.search.driver.make_explorer", made)
+
+    return change
+
+
+POPULATIONS = {f"generations of {count}": population_of(count) for count in (6, 10, 20, 40)}
 ABLATIONS: dict[str, Patch] = {
     "without its surrogate": without_surrogate,
     "without local search": without_local_search,
@@ -67,7 +83,7 @@ def changed(name: str) -> Iterator[str]:
     explorer, _, part = name.partition(", ")
     with pytest.MonkeyPatch.context() as patch:
         if part:
-            ABLATIONS[part](patch)
+            (ABLATIONS | POPULATIONS)[part](patch)
         yield explorer
 
 
@@ -77,12 +93,14 @@ def main() -> None:
     parser.add_argument("tables", nargs="*", help="NAME=FILE")
     parser.add_argument("--explorers", nargs="+", default=[name for name in EXPLORERS if name not in SKIPPED])
     parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--populations", action="store_true", help="of the genetic algorithm")
     parser.add_argument("--best-of", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, default=max(MARKS))
     parser.add_argument("--print", action="store_true", dest="printed")
     asked = parser.parse_args()
     names = [*asked.explorers, *(f"bayes, {part}" for part in ABLATIONS if asked.ablations)]
+    names += [f"optuna:nsga2, {part}" for part in POPULATIONS if asked.populations]
     for name, table in map(parse, asked.tables):
         for explorer in names:
             if not any(matches(row, name, explorer, asked.best_of) for row in read_rows(asked.out)):
