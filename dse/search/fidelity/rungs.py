@@ -2,8 +2,9 @@
 
 A search with `halving` trains every network for a ninth of its epochs, or on a ninth of the images. Of those that came
 so far a third goes on, as soon as they are known to be among the best third: asynchronously (Li et al. 2020, ASHA, with
-a factor of 3). Which ones is decided by the order of non-dominated fronts, and within one by what each adds to the
-hypervolume of those before it. What is due follows from the records alone, so a restart changes nothing.
+a factor of 3). Which ones is decided by the order of non-dominated fronts; within one the most accurate comes first,
+and then what adds most to the hypervolume of those before it. What is due follows from the records alone, so a restart
+changes nothing.
 """
 
 from __future__ import annotations
@@ -113,10 +114,11 @@ class Rungs:
 
 
 def by_gain(accuracy: np.ndarray, costs: np.ndarray) -> list[int]:
-    """Networks of one front in an order in which each adds the most to the hypervolume of those before it.
+    """Networks of one front: the most accurate, and then in an order in which each adds the most to the hypervolume of
+    those before it.
 
-    >>> by_gain(np.array([0.7, 0.69, 0.5]), np.array([[3.0], [2.9], [1.0]]))  # the first hardly adds to the second
-    [1, 2, 0]
+    >>> by_gain(np.array([0.7, 0.69, 0.5]), np.array([[3.0], [2.9], [1.0]]))  # the second hardly adds to the first
+    [0, 2, 1]
     """
     low, high = costs.min(axis=0), costs.max(axis=0)
     spread = BudgetSpread(low, high + 0.1 * (high - low))
@@ -125,7 +127,7 @@ def by_gain(accuracy: np.ndarray, costs: np.ndarray) -> list[int]:
     best, left, found = np.zeros(within.shape[1]), np.arange(len(accuracy)), list[int]()
     while len(left):
         gains = (np.maximum(worth[left, None] - best, 0.0) * within[left]).sum(axis=1)
-        chosen = int(left[int(np.argmax(gains))])
+        chosen = int(left[int(np.argmax(gains if found else accuracy))])
         best = np.where(within[chosen], np.maximum(best, worth[chosen]), best)
         found.append(chosen)
         left = left[left != chosen]
