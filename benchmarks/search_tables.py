@@ -107,7 +107,8 @@ def main() -> None:
                 new = search(name, table, explorer, asked.best_of, asked.seeds, asked.trials)
                 append_rows(asked.out, COLUMNS, new)
     if asked.printed:
-        show(asked.out)
+        for name, text in tables(read_rows(asked.out)).items():
+            print(f"\n{name}\n\n{text}")
 
 
 def search(name: str, table: Table, explorer: str, best_of: int, seeds: int, trials: int) -> list[dict[str, object]]:
@@ -140,24 +141,37 @@ def matches(row: dict[str, str], table: str, explorer: str, best_of: int) -> boo
     return (row["table"], row["explorer"], row["best_of"]) == (table, explorer, str(best_of))
 
 
-def show(path: Path) -> None:
-    """Means and standard deviations of the shares in percent, best first."""
-    groups: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
-    for row in read_rows(path):
-        groups[row["table"], row["explorer"], row["best_of"]].append(row)
-    for table in dict.fromkeys(table for table, _, _ in groups):
-        print(f"\n| {table} | {' | '.join(map(str, MARKS))} | networks | ms |\n|{'---|' * (len(MARKS) + 3)}")
-        mine = [key for key in groups if key[0] == table]
-        for key in sorted(mine, key=lambda key: -np.mean([float(row["40"]) for row in groups[key]])):
-            of_key = groups[key]
-            cells = []
-            for mark in MARKS:
-                shares = 100 * np.array([float(row[str(mark)]) for row in of_key])
-                cells.append(f"{shares.mean():.1f} ± {shares.std():.1f}")
-            networks = np.mean([float(row["networks"]) for row in of_key])
-            took = np.median([float(row["ms_per_proposal"]) for row in of_key])
-            best_of = f", best of {key[2]}" if key[2] != "1" else ""
-            print(f"| {key[1]}{best_of} | {' | '.join(cells)} | {networks:.0f} | {took:.0f} |")
+def tables(rows: list[dict[str, str]]) -> dict[str, str]:
+    """Means and standard deviations of the shares in percent as Markdown, best first, by table."""
+    found = {}
+    for name in dict.fromkeys(row["table"] for row in rows):
+        groups: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+        for row in rows:
+            if row["table"] == name:
+                groups[row["explorer"], row["best_of"]].append(row)
+        lines = [f"| explorer | {' | '.join(map(str, MARKS))} | networks | ms |", f"|{'---|' * (len(MARKS) + 3)}"]
+        for key in sorted(groups, key=lambda key: -mean(groups[key], "40")):
+            explorer, best_of = key
+            cells = [
+                f"{100 * mean(groups[key], str(mark)):.1f} ± {100 * spread(groups[key], str(mark)):.1f}"
+                for mark in MARKS
+            ]
+            cells.append(f"{mean(groups[key], 'networks'):.0f}")
+            cells.append(f"{np.median([float(row['ms_per_proposal']) for row in groups[key]]):.0f}")
+            title = explorer if best_of == "1" else f"{explorer}, the best of {best_of}"
+            lines.append(f"| {title} | {' | '.join(cells)} |")
+        found[name] = "\n".join(lines)
+    return found
+
+
+def mean(rows: list[dict[str, str]], column: str) -> float:
+    """Of a column."""
+    return float(np.mean([float(row[column]) for row in rows]))
+
+
+def spread(rows: list[dict[str, str]], column: str) -> float:
+    """Of a column: the standard deviation."""
+    return float(np.std([float(row[column]) for row in rows]))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.rows import read_rows
 from dse.export.bundle import read_bundle
 from dse.export.check import check_bundle
 from dse.export.readme import readme
@@ -68,6 +69,22 @@ def test_a_page_says_what_its_measurements_say(name: str) -> None:
         lines = list(csv.DictReader(file))
     assert {line["seed"] for line in lines} == {"1", "2", "3"}
     assert table(lines) in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_searches_are_as_their_page_and_the_list_of_explorers_say() -> None:
+    from benchmarks.search_tables import mean, tables
+    from dse.search.explorers.names import FOUND
+
+    folder = RESULTS / "search-benchmark"
+    rows = read_rows(folder / "searches.csv")
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    for name, text in tables(rows).items():
+        assert text in page, name
+    macro = [row for row in rows if row["table"] == "nas-bench-macro" and row["best_of"] == "1"]
+    for explorer, found in FOUND.items():
+        mine = [row for row in macro if row["explorer"] == explorer]
+        assert len(mine) == 20
+        assert found == tuple(round(100 * mean(mine, mark)) for mark in ("40", "160")), explorer
 
 
 @pytest.mark.keras

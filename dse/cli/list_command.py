@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+WHICH = """  In percent: how much of the best front of NAS-Bench-Macro each has found with 40 and with 160 trainings.
+  Take bayes, for thousands of trials too; grid to have all of a small space; random to compare with."""
 KINDS = ("spaces", "references", "boards", "tasks", "blocks", "explorers")
 
 
@@ -21,6 +23,8 @@ def command(kind: str | None) -> None:
             click.echo(f"{one}:")
         for name, text in entries(one):
             click.echo(f"  {name:20} {text}")
+        if one == "explorers":
+            click.echo(WHICH)
 
 
 def entries(kind: str) -> list[tuple[str, str]]:
@@ -52,4 +56,10 @@ def entries(kind: str) -> list[tuple[str, str]]:
                 for name, block in BLOCKS.items()
             ]
         case _:
-            return list(EXPLORERS.items())
+            return [(name, f"{_found(name):9} {text}") for name, text in EXPLORERS.items()]
+
+
+def _found(name: str) -> str:
+    from dse.search.explorers.names import FOUND
+
+    return "{:2} / {:2}".format(*FOUND[name]) if name in FOUND else ""
