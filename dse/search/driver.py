@@ -230,7 +230,7 @@ class Driver:
         return Job(
             record.number,
             candidate.to_json(),
-            self._checkpoint(record.number),
+            self._checkpoint(record.number, step),
             record.id,
             step,
             images=part.images,
@@ -288,7 +288,7 @@ class Driver:
     def _forget(self, number: int) -> None:
         """A trial has ended: so have those that waited for it."""
         trial = self.running.pop(number)
-        shutil.rmtree(self._checkpoint(number), ignore_errors=True)
+        shutil.rmtree(self._checkpoint(number, trial.record.more or self.rungs.first), ignore_errors=True)
         self._ended(number)
         if trial.judgement is None:
             return
@@ -300,12 +300,21 @@ class Driver:
         self.summary.records = self.log.records()
         self.observer.ended(self.summary.records[number], self.summary)
 
-    def _checkpoint(self, number: int) -> Path:
-        """The checkpoint of a trial under this driver. A killed driver's is taken over by its name, so that a worker of
-        its that still lives for a moment no longer finds where to write."""
-        folder = self.settings.folder.resolve() / "checkpoints"
-        own = folder / f"{number}-{self.token}"
-        for earlier in folder.glob(f"{number}-*"):
-            if earlier != own and not own.exists():
+    def _checkpoint(self, number: int, step: Step) -> Path:
+        """The checkpoint of a step of a trial under this driver. A killed driver's is taken over by its name, so that a
+        worker of its that still lives for a moment no longer finds where to write; what it left of other steps goes."""
+        folder, of_step = self.settings.folder.resolve() / "checkpoints", _name(number, step)
+        own = folder / f"{of_step}-{self.token}"
+        for earlier in folder.glob(f"{number}[-.]*"):
+            if not earlier.name.startswith(f"{of_step}-"):
+                shutil.rmtree(earlier, ignore_errors=True)
+            elif earlier != own and not own.exists():
                 earlier.rename(own)
         return own
+
+
+def _name(number: int, step: Step) -> str:
+    """Of a step among the checkpoints; of a whole training just its trial."""
+    if step == Step():
+        return str(number)
+    return f"{number}.{step.seed}" if step.seed else f"{number}.{round(100 * step.share)}%"

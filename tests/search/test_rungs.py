@@ -223,3 +223,33 @@ def test_trainings_from_other_weights_are_not_cut(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"begins with other weights \(mine.keras\) cannot be cut into steps"):
         search(asked(tmp_path, space=space), Watcher(), FakePool())
     assert not (tmp_path / "run.yaml").exists()
+
+
+def test_no_step_goes_on_from_the_checkpoint_of_another(tmp_path: Path) -> None:
+    """The driver was killed when a step was recorded, and before its checkpoint was removed."""
+
+    class Killed(BaseException):
+        pass
+
+    def leaves(job: Job) -> TrialEnded:
+        job.checkpoint.mkdir(parents=True)
+        (job.checkpoint / "epoch").write_text(str(job.step.share))
+        return reached(job)
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def killed(*arguments: object, **named: object) -> None:
+            raise Killed
+
+        patch.setattr("dse.search.driver.shutil.rmtree", killed)
+        with pytest.raises(Killed):
+            searched(tmp_path, leaves, trials=3)
+    assert [path.read_text() for path in tmp_path.glob("checkpoints/*/epoch")] == [str(1 / 9)]
+
+    def looks(job: Job) -> TrialEnded:
+        assert not job.checkpoint.exists()
+        return reached(job)
+
+    _, summary = searched(tmp_path, looks, trials=3)
+    assert [record.share for record in summary.front()] == [1.0]
+    assert not list((tmp_path / "checkpoints").iterdir())
