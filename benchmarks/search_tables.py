@@ -20,6 +20,7 @@ from benchmarks.rows import append_rows, read_rows
 from dse.hardware.budget import Budgets
 from dse.search.explorers.explorers import Explorer, make_explorer
 from dse.search.explorers.names import EXPLORERS
+from dse.simulation.answering import TableCosting
 from dse.simulation.report import simulate
 from dse.simulation.table import Table, read_table
 from dse.space.space import Defaults, load_space
@@ -38,8 +39,20 @@ def without_surrogate(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("dse.search.surrogate.surrogate.Outlook.gains", lambda self, sketches: rng.random(len(sketches)))
 
 
+def without_list(patch: pytest.MonkeyPatch) -> None:
+    """It looks at some networks, as in a space that is too large to list, and not at all of the table."""
+    made = TableCosting.__init__
+
+    def init(self: TableCosting, *arguments: Any) -> None:
+        made(self, *arguments)
+        self.every = None  # type: ignore[assignment]
+
+    patch.setattr(TableCosting, "__init__", init)
+
+
 def without_local_search(patch: pytest.MonkeyPatch) -> None:
-    """Random networks only, as many."""
+    """The same, and random networks only, as many."""
+    without_list(patch)
     patch.setattr("dse.search.explorers.bayes.NEAR_FRONT", 0)
     patch.setattr("dse.search.explorers.bayes.NEAR_BEST", 0)
     patch.setattr("dse.search.explorers.bayes.RANDOM", 172)
@@ -66,7 +79,8 @@ def population_of(count: int) -> Patch:
 POPULATIONS = {f"generations of {count}": population_of(count) for count in (6, 10, 20, 40)}
 ABLATIONS: dict[str, Patch] = {
     "without its surrogate": without_surrogate,
-    "without local search": without_local_search,
+    "without the list": without_list,
+    "without the list and local search": without_local_search,
     "without the spread": without_spread,
 }
 
