@@ -60,6 +60,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     "sgd": SGD | {"weight_decay": 5e-4},
     "sgd, smoothing": SGD | {"weight_decay": 5e-4, "label_smoothing": 0.1},
     "crop and cutout": SHORT | {"augment": "flip_crop_cutout"},
+    "crop, ema": SHORT | {"augment": "flip_crop", "ema": 0.995},
+    "crop, smoothing": SHORT | {"augment": "flip_crop", "label_smoothing": 0.1},
+    "crop, decay": SHORT | {"augment": "flip_crop", "l2": 0.0, "weight_decay": 0.02},
+    "crop, batch 128": SHORT | {"augment": "flip_crop", "batch_size": 128},
+    "crop, rate 5e-3": SHORT | {"augment": "flip_crop", "learning_rate": 5e-3},
+    "crop, cosine": SHORT | {"augment": "flip_crop", "schedule": "cosine", "warmup": 0.0},
+    "crop, rate 2e-2": SHORT | {"augment": "flip_crop", "learning_rate": 2e-2},
+    "crop, sgd": SGD | {"augment": "flip_crop", "weight_decay": 5e-4},
 }
 
 
