@@ -66,6 +66,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "crop, batch 128": SHORT | {"augment": "flip_crop", "batch_size": 128},
     "crop, rate 5e-3": SHORT | {"augment": "flip_crop", "learning_rate": 5e-3},
     "crop, cosine": SHORT | {"augment": "flip_crop", "schedule": "cosine", "warmup": 0.0},
+    "short, rate 2e-2, decay": SHORT | {"learning_rate": 2e-2, "l2": 0.0, "weight_decay": 0.02},
+    "crop, rate 2e-2, decay": SHORT | {"augment": "flip_crop", "learning_rate": 2e-2, "l2": 0.0, "weight_decay": 0.02},
     "crop, rate 2e-2": SHORT | {"augment": "flip_crop", "learning_rate": 2e-2},
     "crop, sgd": SGD | {"augment": "flip_crop", "weight_decay": 5e-4},
 }
