@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dse.cost.metrics import ACCURACY
 from dse.errors import unread
 from dse.network.candidate import Candidate
 from dse.search.costing import Costing, SpaceCosting
@@ -274,7 +275,9 @@ class Driver:
             "arithmetic": result.arithmetic,
         }
         if judgement is None:
-            self.log.tell_more(record.number, record.values | values, **facts)
+            # What was known of the shorter step alone must not stay beside the new accuracy.
+            costs = {name: value for name, value in record.values.items() if not name.startswith(ACCURACY)}
+            self.log.tell_more(record.number, costs | values, **facts)
         else:
             share = self.rungs.first.share
             facts |= {"share": share} if share < 1 else {}

@@ -39,7 +39,7 @@ MAX_ROWS = 1_000_000
 MOST_LISTED = 200_000  # candidates of a space, up to which a table may have ids alone
 ID, SECONDS = "id", "seconds"
 NEAR = 0.01  # of a third
-ACCURACY = re.compile(r"accuracy(?:_(?P<seed>[0-9]+))?(?:@(?P<fidelity>\w+=[0-9.]+))?")
+ACCURACY = re.compile(r"accuracy(?:_(?P<seed>[0-9]+))?(?:@(?P<fidelity>\w+=[0-9]+(?:\.[0-9]+)?))?")
 # Those that depend on a board are ranges, and computed for each.
 COST_NAMES = tuple(metric.name for metric in COSTS if not metric.by_board)
 

@@ -253,3 +253,15 @@ def test_no_step_goes_on_from_the_checkpoint_of_another(tmp_path: Path) -> None:
     _, summary = searched(tmp_path, looks, trials=3)
     assert [record.share for record in summary.front()] == [1.0]
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_a_network_that_fails_afterwards_leaves_a_run_that_opens(tmp_path: Path) -> None:
+    """`dse finish` finds that one of those that were trained on cannot be converted."""
+    _, summary = searched(tmp_path, trials=9)
+    number = next(record.number for record in summary.records if record.earlier)
+    TrialLog(Place.in_folder(tmp_path), summary.objectives).amend_failed(number, "no such operator")
+    again = TrialLog(Place.in_folder(tmp_path), summary.objectives)
+    record = again.records()[number]
+    assert (record.outcome, record.more, record.earlier) == ("failed", None, [])
+    _, summary = searched(tmp_path, trials=9)
+    assert summary.count("failed") == 1

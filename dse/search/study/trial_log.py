@@ -197,6 +197,8 @@ class TrialLog:
             history = facts.pop("history", {})
             joined = {name: record.history.get(name, []) + more for name, more in history.items()}
             earlier = [*record.earlier, [record.share, record.seeds[0]]]
+            # A step that was over when it was killed has no history of its own.
+            joined = record.history | joined
             changes |= {"values": values, "share": step.share, "earlier": earlier, "history": joined, **facts}
         self._change(entry, changes)
 
@@ -218,7 +220,7 @@ class TrialLog:
 
     def amend_failed(self, number: int, reason: str) -> None:
         """A complete trial, or one that repeats it, is found to have failed."""
-        changes = {"outcome": "failed", "values": {}, "reason": reason}
+        changes = {"outcome": "failed", "values": {}, "reason": reason, "more": None, "earlier": [], "seeds": []}
         self._rewrite(self._entries[number], TrialState.FAIL, [], changes)
 
     def _rewrite(self, entry: Entry, state: TrialState, objectives: list[float], changes: dict[str, Any]) -> None:
@@ -258,7 +260,7 @@ class TrialLog:
     def _entry(self, trial: FrozenTrial, trial_id: int) -> Entry:
         record = _record(trial)
         complete = trial.values if trial.state == TrialState.COMPLETE else None
-        learned = self._learned(record) if record.earlier else complete
+        learned = self._learned(record) if complete and record.earlier else complete
         return Entry(record, trial_id, trial.state.is_finished(), learned, trial.system_attrs)
 
     def _note(self, record: TrialRecord) -> None:
@@ -302,7 +304,7 @@ def _ended(record: TrialRecord, ending: Mapping[str, Any]) -> TrialRecord:
         share=float(ending.get("share", 1.0)),
         earlier=[list(step) for step in ending.get("earlier", [])],
         seeds=(ending.get("seeds") or [ending["values"]["accuracy"]]) if complete else [],
-        more=Step(*more) if more else None,
+        more=Step(*more) if complete and more else None,
         stopped=ending.get("stopped", ""),
         reason=ending.get("reason", ""),
         seconds=float(ending.get("seconds", 0.0)),
