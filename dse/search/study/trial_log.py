@@ -220,7 +220,14 @@ class TrialLog:
 
     def amend_failed(self, number: int, reason: str) -> None:
         """A complete trial, or one that repeats it, is found to have failed."""
-        changes = {"outcome": "failed", "values": {}, "reason": reason, "more": None, "earlier": [], "seeds": []}
+        changes: dict[str, Any] = {
+            "outcome": "failed",
+            "values": {},
+            "reason": reason,
+            "more": None,
+            "earlier": [],
+            "seeds": [],
+        }
         self._rewrite(self._entries[number], TrialState.FAIL, [], changes)
 
     def _rewrite(self, entry: Entry, state: TrialState, objectives: list[float], changes: dict[str, Any]) -> None:
