@@ -57,7 +57,7 @@ class PlainObserver:
 
     def began(self, settings: Settings, data: Data, nearest: Nearest, summary: Summary) -> None:
         self.trials = settings.trials
-        self.rungs = Rungs(settings.fidelity, settings.task.objectives)
+        self.rungs = settings.rungs
         self.first_done, done = self.rungs.done(summary.records), summary.trained
         # Where the boards are no limits it is said of each network whether it fits them.
         self.boards = () if any(settings.budgets.limits().values()) else settings.boards

@@ -9,7 +9,7 @@ import shutil
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Driver:
     ) -> None:
         self.settings, self.observer, self.log = settings, observer, log
         self.keep, self.load = keep, load
-        self.rungs = rungs or Rungs(settings.fidelity, settings.task.objectives)
+        self.rungs = rungs or settings.rungs
         # With few trials a small generation, so that the explorer learns from the first ones.
         population = max(6, min(32, settings.trials // 4))
         self.gate = gate or Gate(settings.budgets, settings.values_of)
@@ -92,7 +92,6 @@ class Driver:
         )  # fmt: skip
         self.duplicates = Duplicates()
         self.waiting: deque[TrialRecord] = deque(log.interrupted())
-        self.half_done: deque[TrialRecord] = deque(record for record in log.records() if record.more)
         self.running: dict[int, _Running] = {}
         self.is_exhausted = False
         self.unproductive = 0  # proposals in a row that trained nothing
@@ -105,7 +104,7 @@ class Driver:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to train."""
-        return not (self.waiting or self.half_done) and self._all_begun() and self._due(closing=True) is None
+        return not self.waiting and self._all_begun() and self._due(closing=True) is None
 
     def run(self, pool: Pool) -> None:
         """Until enough trials are trained, or the time is over; closes the pool."""
@@ -123,7 +122,7 @@ class Driver:
     def _fill(self, pool: Pool) -> bool:
         """Gives every free worker a trial; False when no more are wanted or found, whether or not a worker is free."""
         while True:
-            if not (self.waiting or self.half_done):
+            if not self.waiting:
                 due = self._due(self._is_closing())
                 if due is None and self._all_begun():
                     return False
@@ -136,11 +135,10 @@ class Driver:
                 record = self.waiting.popleft()
                 assert record.candidate is not None  # the log closes those that never had one
                 self._admit(pool, record, record.candidate)
-            elif self.half_done:
-                self._train_on(pool, self.half_done.popleft())
             elif due:
                 record, step = due
-                self.log.begin_more(record.number, step)
+                if record.more is None:
+                    self.log.begin_more(record.number, step)
                 self._train_on(pool, self.log.entries[record.number].record)
             elif self.unproductive >= UNPRODUCTIVE:
                 self._exhausted(
@@ -181,14 +179,21 @@ class Driver:
         return True
 
     def _due(self, closing: bool) -> tuple[TrialRecord, Step] | None:
-        """What is to be trained on, or once more."""
+        """What is to be trained on, or once more; first what a killed process was in the middle of."""
         records = self.log.records()
+        for record in self.half_done():
+            assert record.more is not None
+            return record, record.more
         if due := self.rungs.due(records, closing):
             return due
         steps = [trial.record.more for trial in self.running.values()]
         if not closing or any(step and not step.seed for step in steps):
             return None  # the front may still change
         return repeat_due(front_records(records, self.summary.objectives), self.settings.repeats)
+
+    def half_done(self) -> Iterator[TrialRecord]:
+        """Trials in a step that nobody trains."""
+        return (record for record in self.log.records() if record.more and record.number not in self.running)
 
     def _admit(self, pool: Pool, record: TrialRecord, candidate: Candidate) -> None:
         """Train the candidate of a trial, unless it is too large, or known, or in training already."""

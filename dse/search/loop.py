@@ -71,12 +71,12 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
     with locked(folder), closing(workers):
         began = time.monotonic()
         asked = Asked(settings, data, observer, goes_on=(folder / "run.yaml").exists())
-        if settings.budget and not asked.goes_on:
+        has_open_epochs = settings.budget and not asked.goes_on  # a new run has those that its budget is enough for
+        if has_open_epochs:
             refuse_strange(folder)
-            settings = asked.planned(workers.pool)  # with the epochs that its budget is enough for
-            place = settle(folder, describe(settings, data, sources), settings.data, settings.storage)
-        else:
-            place = settle(folder, describe(settings, data, sources), settings.data, settings.storage)
+            settings = asked.planned(workers.pool)
+        place = settle(folder, describe(settings, data, sources), settings.data, settings.storage)
+        if not has_open_epochs:
             settings = asked.planned(workers.pool)
         defaults = settings.training_defaults(data)
         if data.test_files:
@@ -139,7 +139,7 @@ def _notes(settings: Settings, data: Data, defaults: Defaults) -> Iterator[str]:
 
 
 def _taken_up(driver: Driver) -> Iterator[str]:
-    if interrupted := len(driver.waiting) + len(driver.half_done):
+    if interrupted := len(driver.waiting) + len(list(driver.half_done())):
         yield f"taking up {interrupted} trial(s) that were interrupted"
 
 

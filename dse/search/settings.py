@@ -12,6 +12,7 @@ from dse.hardware.board_metrics import check_known, upper_end
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budgets, Cost
 from dse.search.fidelity.names import Fidelity
+from dse.search.fidelity.rungs import Rungs
 from dse.search.summary import cost_values
 from dse.space.space import Defaults, Space
 from dse.tasks import Task
@@ -54,6 +55,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_known(self.task.objectives, self.boards)
+
+    @property
+    def rungs(self) -> Rungs:
+        """The steps of its trainings."""
+        return Rungs(self.fidelity, self.task.objectives)
 
     def with_epochs(self, epochs: int) -> Settings:
         """The same with trainings of so many epochs, whatever the space says. Raises FileError."""

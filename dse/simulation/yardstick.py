@@ -14,7 +14,7 @@ import numpy as np
 from dse.cost.metrics import ACCURACY
 from dse.errors import DseError
 from dse.search.settings import Settings
-from dse.search.surrogate.gain import BudgetSpread
+from dse.search.surrogate.gain import BudgetSpread, log_costs
 from dse.simulation.table import Table
 
 LEAST_QUANTILE, MARGIN = 0.02, 0.05
@@ -29,8 +29,7 @@ class Yardstick:
         values = [settings.values_of(cost) for cost in table.costs]
         self._fits = np.array([settings.budgets.excess(cost) <= 0 for cost in table.costs])
         self._accuracy = np.array([row.accuracy for row in table.rows])
-        self._costs = np.log(np.maximum([[value[name] for name in names] for value in values], 1e-9))
-        self._costs = self._costs.reshape(len(table.rows), len(names))
+        self._costs = log_costs(values, names)
         self.fitting = int(self._fits.sum())
         if not self.fitting:
             return

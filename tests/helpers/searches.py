@@ -33,7 +33,6 @@ class Watcher:
         self.records: list[TrialRecord] = []
         self.notes: list[str] = []
         self.epochs: list[tuple[int, int]] = []
-        self.steps: list[tuple[int, float, int]] = []  # trial, share and seed of what came after its first step
 
     def began(self, settings, data, nearest, summary) -> None:  # type: ignore[no-untyped-def]
         self.done = summary.trained
@@ -43,7 +42,6 @@ class Watcher:
 
     def goes_on(self, record) -> None:  # type: ignore[no-untyped-def]
         assert record.more is not None
-        self.steps.append((record.number, record.more.share, record.more.seed))
 
     def epoch(self, number: int, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         self.epochs.append((number, epoch))

@@ -21,7 +21,7 @@ from dse.network.training import Training
 from dse.search.fidelity.names import Fidelity
 from dse.search.pareto import non_dominated, signed
 from dse.search.record import Step, TrialRecord
-from dse.search.surrogate.gain import BudgetSpread
+from dse.search.surrogate.gain import BudgetSpread, log_costs
 
 FACTOR = 3  # of those that came to a step one in so many goes on, to a training so many times as long
 SHARES = (1 / 9, 1 / 3, 1.0)
@@ -50,6 +50,11 @@ class Rungs:
         return (1.0,) if self.fidelity == "full" else self.cut
 
     @property
+    def pieces(self) -> list[float]:
+        """What each step adds to the one before it, of the whole training."""
+        return [share - before for before, share in itertools.pairwise((0.0, *self.shares))]
+
+    @property
     def first(self) -> Step:
         """What every network begins with."""
         return Step(self.shares[0])
@@ -57,11 +62,7 @@ class Rungs:
     @property
     def work(self) -> float:
         """Whole trainings that a network costs in the mean, of many."""
-        gone, total = 0.0, 0.0
-        for place, share in enumerate(self.shares):
-            total += (share - gone) / FACTOR**place
-            gone = share
-        return total
+        return float(sum(more / FACTOR**place for place, more in enumerate(self.pieces)))
 
     def done(self, records: Sequence[TrialRecord]) -> float:
         """Whole trainings that these trials took."""
@@ -100,7 +101,7 @@ class Rungs:
         points = signed(rows, self.objectives)
         accuracy = np.array([row[ACCURACY] for row in rows])
         names = [name for name in self.objectives if name != ACCURACY]
-        costs = np.log(np.maximum([[row[name] for name in names] for row in rows], 1e-9)).reshape(len(rows), len(names))
+        costs = log_costs(rows, names)
         left = np.arange(len(here))
         while len(left):
             on_front = non_dominated(points[left])

@@ -13,7 +13,6 @@ from dse.search.planning.plan import Plan
 from dse.search.planning.speed import Speed
 
 NAME = "plan.json"
-Stages = Mapping[str, float]
 
 
 def write_plan(folder: Path, asked: Mapping[str, Any], plan: Plan, speed: Speed) -> None:

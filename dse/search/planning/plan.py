@@ -8,14 +8,14 @@ logarithm of their MACs, as the first ones of `bayes` do.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dse._util.units import duration_text
 from dse.errors import RunError
-from dse.search.fidelity.rungs import FACTOR, Rungs
+from dse.search.fidelity.rungs import FACTOR, Rungs, epochs_of
 from dse.search.planning.speed import Speed
 
 PLACES = 24
@@ -86,25 +86,23 @@ class Planner:
         """What so many networks take, with whole trainings of so many epochs."""
         networks = min(networks, self._most)
         work, steps = self._work, self._steps(networks)
-        whole = self._mean([epochs * work.images * self._speed.image(macs) for macs in self._macs])
-        start = self._mean([self._speed.start(macs) + work.validation * macs / LITERT for macs in self._macs])
-        seconds, gone = 0.0, 0.0
-        for count, share in steps:
-            seconds += count * (start + (share - gone) * whole)
-            last, gone = start + (share - gone) * whole, share
+        whole = self._mean(lambda macs: epochs * work.images * self._speed.image(macs))
+        start = self._mean(lambda macs: self._speed.start(macs) + work.validation * macs / LITERT)
+        each = [start + more * whole for more in work.rungs.pieces]
+        seconds = sum(count * one for (count, _), one in zip(steps, each, strict=True))
         # The other workers have nothing left to do while the last step of the last network is trained.
-        waited = last * (1 - 1 / work.workers)
+        waited = each[-1] * (1 - 1 / work.workers)
         full = steps[-1][0]
         on_front = full if len(steps) > 1 else max(1, math.ceil(ON_FRONT * full))
         again = work.repeats * on_front * (start + whole)
-        export = self._mean([self._export(macs) for macs in self._macs]) * on_front
+        export = self._mean(self._export) * on_front
         return Plan(
             networks,
             epochs,
             (seconds + again) / work.workers + waited,
             export,
             on_front,
-            [(count, max(1, round(share * epochs))) for count, share in steps],
+            [(count, epochs_of(epochs, share)) for count, share in steps],
             work.repeats,
         )
 
@@ -147,8 +145,9 @@ class Planner:
         work = self._work
         return work.test * macs * (1 / LITERT_REFERENCE + 1 / (TFLM * work.cores))
 
-    def _mean(self, values: Sequence[float]) -> float:
-        return float(np.mean(values))
+    def _mean(self, of: Callable[[float], float]) -> float:
+        """Over the networks."""
+        return float(np.mean([of(macs) for macs in self._macs]))
 
 
 def _rounded(seconds: float) -> float:

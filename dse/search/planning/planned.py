@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from dse._util.backend import choose_backend
 from dse.data.datasets import Data
 from dse.errors import RunError
-from dse.search.fidelity.rungs import Rungs
 from dse.search.observer import SearchObserver
 from dse.search.planning.ledger import read_plan, write_plan
 from dse.search.planning.plan import LEAST_EPOCHS, Planner, Work
@@ -77,7 +76,7 @@ class Asked:
         settings = self.settings
         test = len(self.data.test) if settings.scored is None else min(settings.scored, len(self.data.test))
         return Work(
-            Rungs(settings.fidelity, settings.task.objectives),
+            settings.rungs,
             len(self.data.train),
             len(self.data.validation),
             test if choose_backend() == "tensorflow" else 0,
@@ -87,8 +86,7 @@ class Asked:
         )
 
     def _images(self, epochs: float) -> float:
-        rungs = Rungs(self.settings.fidelity, self.settings.task.objectives)
-        return self.settings.trials * rungs.work * epochs * len(self.data.train)
+        return self.settings.trials * self.settings.rungs.work * epochs * len(self.data.train)
 
     def _has_many_images(self) -> bool:
         return self._images(self.settings.training_defaults(self.data).training.epochs) > MANY_IMAGES

@@ -15,7 +15,6 @@ from statistics import median
 import numpy as np
 
 from dse.network.candidate import Candidate
-from dse.network.training import Training
 from dse.search.costing import SpaceCosting
 from dse.search.settings import Settings
 from dse.search.surrogate.surrogate import SAMPLE, Surrogate
@@ -80,37 +79,34 @@ def measure(networks: Sequence[Network], pool: Pool, folder: Path, images: int) 
 
     `images` are those of a whole epoch.
     """
-    chosen = list(dict.fromkeys(round(place * (len(networks) - 1)) for place in PLACES))
-    found, reason, largest = dict[int, Measured](), "", networks[-1].macs
+    places = dict.fromkeys(round(place * (len(networks) - 1)) for place in PLACES)
+    chosen = {-1 - index: networks[place] for index, place in enumerate(places)}  # by numbers that no trial has
+    shares = {number: _share(network.macs, networks[-1].macs, images) for number, network in chosen.items()}
+    found, reason = list[Measured](), ""
     checkpoints = folder / "checkpoints" / "speed"
     shutil.rmtree(checkpoints, ignore_errors=True)  # of one that was stopped
     # The slowest first: the others fill the time beside it.
-    waiting, running = [-1 - place for place in reversed(range(len(chosen)))], set[int]()
+    waiting, running = sorted(chosen), set[int]()
     while waiting or running:
         while waiting and pool.free():
             number = waiting.pop(0)
-            network = networks[chosen[-1 - number]]
-            training = network.candidate.training
-            short = Training(**{**training.given, "epochs": EPOCHS, "pretrained": "", "recipe": training.recipe})
-            candidate = replace(network.candidate, training=short)
-            share = _share(network.macs, largest, images)
+            candidate, share = chosen[number].candidate, shares[number]
+            short = candidate.training.model_copy(update={"epochs": EPOCHS, "pretrained": ""})
+            text = replace(candidate, training=short).to_json()
             running.add(number)
-            pool.submit(
-                Job(number, candidate.to_json(), checkpoints / str(number), images=share, validation_images=share)
-            )
+            pool.submit(Job(number, text, checkpoints / str(number), images=share, validation_images=share))
         for event in pool.wait(0.5):
             match event:
                 case TrialDone(number, _, seconds, epochs) if number in running:
                     running.discard(number)
                     epoch = median(np.diff(epochs)) if len(epochs) > 1 else seconds
                     start = max(0.0, seconds - len(epochs) * epoch)
-                    macs = networks[chosen[-1 - number]].macs
-                    found[number] = Measured(macs, start, epoch / (_share(macs, largest, images) * images))
+                    found.append(Measured(chosen[number].macs, start, epoch / (shares[number] * images)))
                 case TrialFailed(number, why) if number in running:
                     running.discard(number)
                     reason = why
     shutil.rmtree(checkpoints, ignore_errors=True)
-    measured = sorted(found.values(), key=lambda one: one.macs)
+    measured = sorted(found, key=lambda one: one.macs)
     return (Speed(measured) if measured else None), reason
 
 

@@ -194,11 +194,10 @@ class TrialLog:
             seeds = [*record.seeds, values["accuracy"]]
             changes |= {"values": record.values | {"accuracy": sum(seeds) / len(seeds)}, "seeds": seeds}
         else:
-            history = facts.pop("history", {})
-            joined = {name: record.history.get(name, []) + more for name, more in history.items()}
-            earlier = [*record.earlier, [record.share, record.seeds[0]]]
             # A step that was over when it was killed has no history of its own.
-            joined = record.history | joined
+            history = facts.pop("history", {})
+            joined = record.history | {name: record.history.get(name, []) + more for name, more in history.items()}
+            earlier = [*record.earlier, [record.share, record.seeds[0]]]
             changes |= {"values": values, "share": step.share, "earlier": earlier, "history": joined, **facts}
         self._change(entry, changes)
 

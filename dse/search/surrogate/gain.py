@@ -9,12 +9,23 @@ is the expected improvement in closed form (Jones et al. 1998, equation 15), for
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 BUDGETS = 256
 TIE = 1e-9  # of two that add nothing the better comes first
 APART = 0.3  # of its range, half of it either way: how far a cost of a budget near the diagonal may be from it
+
+
+def log_costs(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> np.ndarray:
+    """Logarithms of the costs of these names, (rows, names).
+
+    >>> log_costs([{"macs": 1.0, "params": 2.0}], ["macs"]).tolist()
+    [[0.0]]
+    """
+    costs = [[row[name] for name in names] for row in rows]
+    return np.asarray(np.log(np.maximum(np.array(costs, float).reshape(len(rows), len(names)), 1e-9)))
 
 
 def improvement(mean: np.ndarray, deviation: np.ndarray, best: np.ndarray) -> np.ndarray:
