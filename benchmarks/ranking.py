@@ -1,16 +1,18 @@
 """How well a shorter training ranks networks: `python -m benchmarks.ranking FOLDER`.
 
 Random networks of `mixed.yaml` that fit the Nano 33 BLE, spread evenly over the logarithm of their MACs, are trained on
-CIFAR-10 by the short recipe, on all images and on a third of them, some by a second seed. A row of FOLDER/table.csv is one
-network, as `dse simulate` reads it (docs/tables.md); a row of FOLDER/trainings.csv is one training with its accuracy after
-each epoch. What stands there is not trained again. Several programs may share a folder, each with its --part of the networks.
+CIFAR-10 by the short recipe: ten epochs on all images, ten on a third of them, and in steps, as `--fidelity halving`
+does, one epoch and then up to three; some by a second seed. A row of FOLDER/table.csv is one network, as `dse simulate`
+reads it (docs/tables.md); a row of FOLDER/trainings.csv is one training with its accuracy after each epoch. What stands there is not trained again. Several programs may share a folder, each with its --part of the networks.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,21 @@ from dse.tasks import load_task
 SPACE, BOARD = "mixed", "nano33ble"
 EPOCHS = 10
 SHARES = {"all": 1, "third": 3}
-COLUMNS = ("network", "images", "seed", "arithmetic", "float", "int8", "val_accuracy", "cpu_seconds", "seconds")
+WHOLE, STEPS = (
+    f"1-{EPOCHS}",
+    ("1-1", "2-3"),
+)  # the epochs of a training; those of a step begin with the weights before it
+CELL = ("network", "images", "epochs", "seed")
+COLUMNS = (*CELL, "arithmetic", "float", "int8", "val_accuracy", "cpu_seconds", "seconds")
+
+
+# What the columns of the table are called beside those of whole trainings.
+FIDELITIES = {
+    ("all", WHOLE): "",
+    ("third", WHOLE): "@data=0.33",
+    ("all", STEPS[0]): "@epochs=0.11",
+    ("all", STEPS[1]): "@epochs=0.33",
+}
 
 
 def networks(count: int) -> list[tuple[Assignment, Candidate]]:
@@ -55,25 +71,31 @@ def networks(count: int) -> list[tuple[Assignment, Candidate]]:
     return [(assignment, replace(candidate, training=recipe)) for assignment, candidate in found]
 
 
-def trained(candidate: Candidate, images: str, seed: int, data: Data) -> dict[str, Any]:
-    """One row: a training, and what it came to."""
+def trained(candidate: Candidate, images: str, parts: Sequence[str], seed: int, data: Data) -> Iterator[dict[str, Any]]:
+    """A row for each part of a training, and what it came to."""
     from dse.search.workers.trial import run_trial
     from dse.training.context import TrainingContext
 
-    part = replace(data, train=data.train.first(len(data.train) // SHARES[images]))
-    began, cpu = time.monotonic(), time.process_time()
-    result = run_trial(candidate, part, TrainingContext(seed), accuracy="int8")
-    return {
-        "network": candidate.id,
-        "images": images,
-        "seed": seed,
-        "arithmetic": result.arithmetic,
-        "float": f"{result.accuracy_float:.4f}",
-        "int8": f"{result.accuracy_int8:.4f}",
-        "val_accuracy": " ".join(f"{value:.4f}" for value in result.history["val_accuracy"]),
-        "cpu_seconds": f"{time.process_time() - cpu:.0f}",
-        "seconds": f"{time.monotonic() - began:.0f}",
-    }
+    some, weights = replace(data, train=data.train.first(len(data.train) // SHARES[images])), b""
+    for epochs in parts:
+        first, last = map(int, epochs.split("-"))
+        recipe = candidate.training.model_copy(update={"epochs": last - first + 1})
+        began, cpu = time.monotonic(), time.process_time()
+        context = TrainingContext(seed, weights=weights, epochs_earlier=first - 1)
+        result = run_trial(replace(candidate, training=recipe), some, context, accuracy="int8")
+        weights = result.weights
+        yield {
+            "network": candidate.id,
+            "images": images,
+            "epochs": epochs,
+            "seed": seed,
+            "arithmetic": result.arithmetic,
+            "float": f"{result.accuracy_float:.4f}",
+            "int8": f"{result.accuracy_int8:.4f}",
+            "val_accuracy": " ".join(f"{value:.4f}" for value in result.history["val_accuracy"]),
+            "cpu_seconds": f"{time.process_time() - cpu:.0f}",
+            "seconds": f"{time.monotonic() - began:.0f}",
+        }
 
 
 def main() -> None:
@@ -94,35 +116,33 @@ def main() -> None:
         # In an order in which what is there early is spread over all sizes.
         order = np.random.default_rng(1).permutation(len(chosen))[first::step]
         twice = set(np.random.default_rng(2).permutation(len(chosen))[: asked.twice].tolist())
-        for images, seed in (("all", 0), ("third", 0), ("all", 1), ("third", 1)):
-            for index in order:
-                candidate = chosen[index][1]
-                known = {(row["network"], row["images"], row["seed"]) for row in read_rows(table)}
-                if (seed == 0 or index in twice) and (candidate.id, images, str(seed)) not in known:
-                    row = trained(candidate, images, seed, data)
-                    append_rows(table, COLUMNS, [row])
-                    print(" ".join(map(str, row.values())), flush=True)
+        kinds = (("all", (WHOLE,)), ("all", STEPS), ("third", (WHOLE,)))
+        for seed, index, (images, parts) in itertools.product((0, 1), order, kinds):
+            candidate = chosen[index][1]
+            known = {tuple(row[column] for column in CELL) for row in read_rows(table)}
+            if (seed == 0 or index in twice) and (candidate.id, images, parts[-1], str(seed)) not in known:
+                rows = list(trained(candidate, images, parts, seed, data))
+                append_rows(table, COLUMNS, rows)
+                print("\n".join(" ".join(map(str, row.values())) for row in rows), flush=True)
     write(asked.folder / "table.csv", chosen, read_rows(table))
 
 
 def write(path: Path, chosen: list[tuple[Assignment, Candidate]], trainings: list[dict[str, str]]) -> None:
     """The table, of those networks that were trained on all images."""
-    paths = list(load_space(SPACE).domains)
-    of_all = [f"accuracy_{seed}" for seed in (0, 1)]
-    of_third = [f"accuracy_{seed}@data=0.33" for seed in (0, 1)]
+    columns = [f"accuracy_{seed}{fidelity}" for fidelity in FIDELITIES.values() for seed in (0, 1)]
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*paths, *of_all, *of_third, "seconds"], lineterminator="\n")
+        writer = csv.DictWriter(file, [*load_space(SPACE).domains, *columns, "seconds"], lineterminator="\n")
         writer.writeheader()
         for assignment, candidate in chosen:
-            mine = {(row["images"], row["seed"]): row for row in trainings if row["network"] == candidate.id}
-            if ("all", "0") in mine:
-                known = {f"accuracy_{seed}": row["int8"] for (images, seed), row in mine.items() if images == "all"}
-                known |= {
-                    f"accuracy_{seed}@data=0.33": row["int8"]
-                    for (images, seed), row in mine.items()
-                    if images == "third"
+            mine = {
+                tuple(row[column] for column in CELL[1:]): row for row in trainings if row["network"] == candidate.id
+            }
+            if whole := mine.get(("all", WHOLE, "0")):
+                known = {
+                    f"accuracy_{seed}{FIDELITIES[images, epochs]}": row["int8"]
+                    for (images, epochs, seed), row in mine.items()
                 }
-                writer.writerow({**assignment, **known, "seconds": mine["all", "0"]["cpu_seconds"]})
+                writer.writerow({**assignment, **known, "seconds": whole["cpu_seconds"]})
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from dse._util.quiet import quiet_tensorflow
 from dse.data.datasets import Data, load_data
 from dse.network.training import Training
 from dse.search.fidelity.names import FIDELITIES, Fidelity
-from dse.search.fidelity.rungs import Rungs, training_of
+from dse.search.fidelity.rungs import Rungs
 from dse.search.record import Step
 from dse.tasks import load_task
 
@@ -32,11 +32,11 @@ def trained(name: str, fidelity: Fidelity, epochs: int, seed: int, data: Data) -
     from dse.training.context import TrainingContext
 
     whole = Training(recipe="auto").with_settings({"epochs": epochs})
-    rungs, began, weights, done = Rungs(fidelity, ["accuracy"]), time.process_time(), b"", 0.0
+    rungs, began, weights, done = Rungs(fidelity, ["accuracy"], epochs=epochs), time.process_time(), b"", 0.0
     int8, floats = list[str](), list[str]()
     for share in rungs.shares:
-        part = rungs.part(whole, done, Step(share))
-        candidate = replace(network(name), training=training_of(whole, part))
+        part = rungs.part(whole.epochs, done, Step(share))
+        candidate = replace(network(name), training=rungs.training(whole, part))
         images = replace(data, train=data.train.first(round(len(data.train) * part.images)))
         result = run_trial(candidate, images, TrainingContext(seed, weights=weights), accuracy="int8")
         weights, done = result.weights, share

@@ -17,11 +17,18 @@ def end_of_run(folder: Path, exporting: bool, test_images: int | None) -> None:
     from dse.cli.messages import note
     from dse.cli.plot_command import plot_run
     from dse.search.planning.ledger import time_text
+    from dse.search.record import share_text
     from dse.search.run_folder import load_summary, read_run, run_boards
 
     if not load_summary(folder).count("complete"):
         raise DseError(f"{folder}: no trial is complete{_why(folder)}")
     boards = run_boards(folder)
+    front = load_summary(folder).front()
+    if front and front[0].share < 1:
+        note(
+            f"no network is trained in full yet: these are accuracies after {share_text(front[0].share)}; the same "
+            "command goes on"
+        )
     # Of several boards each has the limits that the search had on it: what is quick on one may be slow on another.
     limits = read_run(folder)["settings"].get("limits", {})
     print_front(folder, boards if len(boards) > 1 else [], as_json=False, by_board=limits)

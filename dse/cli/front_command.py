@@ -95,6 +95,7 @@ def trial_row(record: TrialRecord, front: set[int]) -> dict[str, Any]:
         "reason": record.reason,
         "seconds": record.seconds,
         "share": record.share,
+        "stopped": record.stopped,
         "seeds": record.seeds,
         "values": record.values,
         "params": record.params,
@@ -184,6 +185,7 @@ def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], b
     from dse.cli.tables import print_table
     from dse.cost.metrics import BY_NAME, LIMITED, LIMITED_COSTS
     from dse.hardware.budget import memory_of
+    from dse.search.record import share_text
 
     where = f"{run} on {board.name}" if board else str(run)
     table = Table(title=escape(f"Pareto front of {where}: {', '.join(objectives)}"), title_justify="left")
@@ -192,11 +194,13 @@ def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], b
     ranges = [m for m in LIMITED if m.by_board and (m.name in objectives or _is_shown(m.name, rows, board))]
     titles = [f"{metric.title} ({board.runtime})" if board else metric.title for metric in ranges]
     seeds = any("seeds" in row for row in rows)
+    share = any("share" in row for row in rows)
     for name in (
         "trial",
         "id",
         "accuracy",
         *(["seeds"] if seeds else []),
+        *(["trained"] if share else []),
         "float",
         *(metric.title for metric in costs),
         *titles,
@@ -206,6 +210,7 @@ def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], b
         table.add_row(
             str(row["trial"]), row["id"], f"{row['accuracy']:.2%}",
             *([_seeds(row.get("seeds", []))] if seeds else []),
+            *([share_text(row.get("share", 1.0))] if share else []),
             f"{row['accuracy_float']:.2%}",
             *(metric.unit.text(row[metric.name]) for metric in costs),
             *(_range(row.get(metric.name), metric) for metric in ranges),

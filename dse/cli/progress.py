@@ -37,7 +37,7 @@ class PlainObserver:
         self.started = time.monotonic()
         self.first_done = 0.0  # whole trainings
         self.rungs = Rungs("full", [])
-        self.trials = 0
+        self.trials, self.repeats = 0, 0
         self.boards: tuple[Board, ...] = ()
         self.last_infeasible_line = 0.0
 
@@ -56,7 +56,8 @@ class PlainObserver:
         self.line(with_options(text))
 
     def began(self, settings: Settings, data: Data, nearest: Nearest, summary: Summary) -> None:
-        self.trials = settings.trials
+        self.started = time.monotonic()
+        self.trials, self.repeats = settings.trials, settings.repeats
         self.rungs = settings.rungs
         self.first_done, done = self.rungs.done(summary.records), summary.trained
         # Where the boards are no limits it is said of each network whether it fits them.
@@ -101,9 +102,8 @@ class PlainObserver:
     def ended(self, record: TrialRecord, summary: Summary) -> None:
         match record.outcome:
             case "complete":
-                result = f"{record.values['accuracy']:.1%} in {duration_text(record.seconds)}"
-                if record.share < 1:
-                    result += f" and {share_text(record.share)}"
+                after = f" after {share_text(record.share)}" if record.share < 1 else ""
+                result = f"{record.values['accuracy']:.1%}{after} in {duration_text(record.seconds)}"
                 self.line(f"trial {record.number}: {result}; {self.standing(summary)}")
             case "failed":
                 self.line(f"trial {record.number}: failed: {with_options(record.reason)}")
@@ -118,6 +118,7 @@ class PlainObserver:
             full = sum(record.outcome == "complete" and record.share == 1 for record in summary.records)
             parts[0] += f", {full} in full"
         done, whole = self.rungs.done(summary.records), self.trials * self.rungs.work
+        whole += self.repeats * len(summary.front())
         if self.first_done < done < whole:
             left = (time.monotonic() - self.started) / (done - self.first_done) * (whole - done)
             parts.append(f"about {duration_text(left)} left")

@@ -169,7 +169,8 @@ def _report(
         **dict(measured.files),
         **dict(measured.images),
         partial=measured.partial,
-        validation={name: value for name, value in record.values.items() if name.startswith("accuracy")},
+        validation={name: value for name, value in record.values.items() if name.startswith("accuracy")}
+        | ({"share": record.share} if record.share < 1 else {}),
         classes=data.classes,
         data=DataOrigin(source=data.source, sha256=data.digest),
         task=Task.model_validate(run_task(run).to_dict()),

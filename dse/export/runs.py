@@ -19,6 +19,8 @@ from dse.search.record import TrialRecord
 from dse.search.run_folder import bundle_folder, data_location, load_summary, read_run, run_boards, run_task
 from dse.search.summary import Summary
 
+OF_WEIGHTS = ("accuracy_float", "accuracy_int8")  # on the validation images; with other weights they are others
+
 
 def export_run(
     run: Path,
@@ -69,7 +71,7 @@ def _trial(run: Path, summary: Summary, number: int) -> TrialRecord:
 def export_front(run: Path, *, test_images: int | None = None, note: Note = lambda text: None) -> list[Exported]:
     """Export the trials on the front that have no bundle yet; returns all bundles of the front."""
     front = load_summary(run).front()
-    missing = [record.number for record in front if not _is_exported(bundle_folder(run, record.id), test_images)]
+    missing = [record.number for record in front if not _is_exported(run, record, test_images)]
     export_run(run, trials=missing, test_images=test_images, note=note)
     folders = [bundle_folder(run, record.id) for record in front]
     return [Exported(folder, read_report(folder)) for folder in folders]
@@ -87,12 +89,14 @@ def data_of_run(run: Path, location: str | None) -> Data:
     return loaded
 
 
-def _is_exported(folder: Path, test_images: int | None) -> bool:
-    """Whether a bundle is there that was scored on as many images."""
+def _is_exported(run: Path, record: TrialRecord, test_images: int | None) -> bool:
+    """Whether a bundle of the weights that a trial has now is there, scored on as many images."""
     try:
-        report = read_report(folder)
+        report = read_report(bundle_folder(run, record.id))
     except DseError:  # none, a broken one, or one of an older format
         return False
+    if any(report.validation.get(name) != record.values.get(name) for name in OF_WEIGHTS):
+        return False  # the network was trained on since
     asked = report.test_images if test_images is None and not report.partial else test_images
     return report.test_images == asked
 

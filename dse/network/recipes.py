@@ -6,7 +6,7 @@ Compared on validation images of CIFAR-10, in float and as int8 files: `results/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 Recipe = Literal["none", "auto", "short", "long"]
@@ -38,10 +38,11 @@ def by_recipe(given: Mapping[str, Any], epochs: int) -> dict[str, Any]:
     return {**RECIPES.get(name, {}), **given, "recipe": name}
 
 
-def without_recipe(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without what their recipe gave, which is `auto` again: to be trained for another time."""
+def without_recipe(settings: Mapping[str, Any], given: Collection[str] = ()) -> dict[str, Any]:
+    """Settings without what their recipe gave, which is `auto` again: to be trained for another time. Those that are
+    known to be `given` stay, even where the recipe says the same."""
     taken = RECIPES.get(settings.get("recipe", "none"))
     if taken is None:
         return dict(settings)
-    kept = {name: value for name, value in settings.items() if name not in taken or value != taken[name]}
+    kept = {name: value for name, value in settings.items() if name in given or taken.get(name) != value}
     return kept | {"recipe": "auto"}

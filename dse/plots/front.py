@@ -11,7 +11,7 @@ from typing import Any
 from dse._util.files import write_atomic
 from dse.cost.metrics import COSTS, METRICS, Metric
 from dse.references.points import ReferencePoint
-from dse.search.record import TrialRecord
+from dse.search.record import TrialRecord, share_text
 from dse.search.summary import front_records
 
 PUBLISHED, REFERENCE_COLOUR = "published by others", "#2563eb"
@@ -75,8 +75,9 @@ def write_plots(data: FrontData, folder: Path) -> list[Path]:
 
 def _hover(row: dict[str, Any]) -> str:
     costs = [f"{m.title} {m.unit.text(row[m.name])}" for m in COSTS if m.name in row and not m.part]
+    cut = f" after {share_text(row['share'])}" if "share" in row else ""
     return (
-        f"trial {row['trial']} · {row['id']}<br>accuracy {row['accuracy']:.2%}"
+        f"trial {row['trial']} · {row['id']}<br>accuracy {row['accuracy']:.2%}{cut}"
         f"<br>{', '.join(costs)}<br>{html.escape(row['blocks'])}"
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 from dse._util.backend import choose_backend
 from dse.data.datasets import Data
 from dse.search.explorers.names import parse_explorers
+from dse.search.planning.ledger import read_plan
 from dse.search.run_folder import read_run, run_task
 from dse.search.settings import Settings
 from dse.training.sources import WeightSource
@@ -59,7 +60,8 @@ def with_defaults_of_run(settings: Settings) -> Settings:
         named = read_run(settings.folder)["settings"].get("explorer", "").split(", ") if is_run else []
         named = [name for name in named if name]
         settings = replace(settings, explorers=parse_explorers(named))
-    if is_run and settings.budget and settings.epochs is None:
+    planned = read_plan(settings.folder) if is_run else None
+    if is_run and settings.epochs is None and (settings.budget or (planned and planned.asked.get("budget"))):
         trained_for = read_run(settings.folder)["settings"].get("epochs")
         settings = settings if trained_for is None else settings.with_epochs(trained_for)
     return _with_training_of_run(settings) if is_run else settings

@@ -20,7 +20,7 @@ from dse.search.costing import Costing, SpaceCosting
 from dse.search.duplicates import Duplicates
 from dse.search.explorers.base import Settle
 from dse.search.explorers.explorers import Explorers, make_explorer
-from dse.search.fidelity.rungs import Rungs, repeat_due, training_of
+from dse.search.fidelity.rungs import Rungs, repeat_due
 from dse.search.gate import Gate, Judgement
 from dse.search.observer import SearchObserver
 from dse.search.record import Step, TrialRecord, TrialResult
@@ -58,8 +58,8 @@ class _Running:
 
 
 class Driver:
-    """Gives trials to workers until enough are trained. `keep` is told of every network that was trained, and `load`
-    has its weights when it is trained on."""
+    """Gives trials to workers until enough are trained. `keep` is told of every network that was trained, `load` has
+    its weights when it is trained on, and `tick` is called all the time."""
 
     def __init__(
         self,
@@ -74,10 +74,11 @@ class Driver:
         costing: Costing | None = None,
         rungs: Rungs | None = None,
         time_left: float | None = None,
+        tick: Callable[[], None] = lambda: None,
         settle: Settle = lambda draft: draft,
     ) -> None:
         self.settings, self.observer, self.log = settings, observer, log
-        self.keep, self.load = keep, load
+        self.keep, self.load, self.tick = keep, load, tick
         self.rungs = rungs or settings.rungs
         # With few trials a small generation, so that the explorer learns from the first ones.
         population = max(6, min(32, settings.trials // 4))
@@ -112,6 +113,7 @@ class Driver:
             while self._fill(pool) or self.running:
                 for event in pool.wait(0.5):
                     self.handle(event)
+                self.tick()
             if text := pool.startup():
                 self.observer.note(text)
         finally:
@@ -230,9 +232,9 @@ class Driver:
     def _job(self, record: TrialRecord, step: Step, done: float) -> Job:
         candidate = record.candidate
         assert candidate is not None  # it is about to be trained
-        part = self.rungs.part(candidate.training, done, step)
+        part = self.rungs.part(candidate.training.epochs, done, step)
         weights = self.load(candidate) if done and not step.seed else b""
-        candidate = replace(candidate, training=training_of(candidate.training, part))
+        candidate = replace(candidate, training=self.rungs.training(candidate.training, part))
         return Job(
             record.number,
             candidate.to_json(),

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def trials_frame(records: list[TrialRecord]) -> pandas.DataFrame:
-    """Number, outcome, explorer, id, reason, seconds, then every value, then the chosen settings."""
+    """Number, outcome, explorer, id, reason, seconds, the share of its training where that was cut, then every value,
+    then the chosen settings."""
     import pandas
 
     return pandas.DataFrame(
@@ -25,6 +26,7 @@ def trials_frame(records: list[TrialRecord]) -> pandas.DataFrame:
                 "id": record.id,
                 "reason": record.reason,
                 "seconds": record.seconds,
+                **({"share": record.share} if record.share < 1 else {}),
                 **({"arithmetic": record.arithmetic} if record.arithmetic else {}),
                 **record.values,
                 **record.params,

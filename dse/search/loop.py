@@ -6,7 +6,6 @@ command finds both and goes on; a command that asks for something else in the sa
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -23,11 +22,12 @@ from dse.search.driver import Driver
 from dse.search.frames import write_trials
 from dse.search.gate import nothing_fits
 from dse.search.observer import SearchObserver
-from dse.search.planning.ledger import add_time, time_left
+from dse.search.planning.ledger import Clock, time_left
 from dse.search.planning.planned import Asked
 from dse.search.record import TrialResult
 from dse.search.run_folder import model_folder, refuse_strange, settle
 from dse.search.settings import Settings
+from dse.search.study.database import OWN, Place
 from dse.search.study.trial_log import TrialLog
 from dse.search.summary import Summary
 from dse.search.workers.events import Event
@@ -47,6 +47,7 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
     `pool` trains the trials in place of the workers that the settings ask for, and is closed when the last has ended;
     where there is nothing to train it is left alone. Raises RunError, DataError, NothingFitsError.
     """
+    clock = Clock(settings.folder, "search")
     settings = with_defaults_of_run(settings)
     data = load_data(settings.task, settings.data)
     if settings.classes not in (None, len(data.classes)):
@@ -62,6 +63,11 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
             f"a training that begins with other weights ({', '.join(sorted(names))}) cannot be cut into steps; "
             "expected `fidelity` full"
         )
+    if settings.repeats and settings.task.accuracy == "int8" and (backend := choose_backend()) != "tensorflow":
+        raise RunError(
+            f"`repeats` is the mean of int8 files, which TensorFlow makes, and Keras computes with {backend} here; "
+            "repeat the search with `repeats` on a machine with TensorFlow, which goes on from it"
+        )
     sources = read_sources(settings.space.sources(defaults))
     nearest = find_nearest(settings.space, settings.budgets, defaults, settings.seed)
     if nearest.excess > 0:
@@ -69,22 +75,24 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
     folder, events = settings.folder, _Events()
     workers = _Workers(pool, lambda: _workers(settings, data, sources, events))
     with locked(folder), closing(workers):
-        began = time.monotonic()
-        asked = Asked(settings, data, observer, goes_on=(folder / "run.yaml").exists())
-        has_open_epochs = settings.budget and not asked.goes_on  # a new run has those that its budget is enough for
+        is_new = not (folder / "run.yaml").exists()
+        has_open_epochs = settings.budget and is_new  # a new run has those that its budget is enough for
         if has_open_epochs:
             refuse_strange(folder)
-            settings = asked.planned(workers.pool)
+            if settings.storage:
+                Place.named(settings.storage, OWN)  # before a minute goes into measuring
+            settings = Asked(settings, data, observer, is_new).planned(workers.pool)
         place = settle(folder, describe(settings, data, sources), settings.data, settings.storage)
+        log = TrialLog(place, list(settings.task.objectives))
         if not has_open_epochs:
-            settings = asked.planned(workers.pool)
+            settings = Asked(settings, data, observer, is_new, bool(log.entries)).planned(workers.pool)
+        clock.tick(0)
         defaults = settings.training_defaults(data)
         if data.test_files:
             write_atomic(folder / TEST_FILES, "\n".join(data.test_files) + "\n")
-        log = TrialLog(place, list(settings.task.objectives))
         driver = Driver(
             settings, defaults, observer, log, partial(_keep, folder), load=partial(_load, folder),
-            time_left=time_left(folder, settings.budget),
+            time_left=time_left(folder, settings.budget), tick=clock.tick,
         )  # fmt: skip
         events.handle = driver.handle
         observer.began(settings, data, nearest, driver.summary)
@@ -95,7 +103,7 @@ def search(settings: Settings, observer: SearchObserver, pool: Pool | None = Non
                 driver.run(workers.give())
         finally:
             write_trials(folder, log.records())
-            add_time(folder, "search", time.monotonic() - began)
+            clock.tick(0)
         return driver.summary
 
 

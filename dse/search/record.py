@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
 
+from dse.cost.metrics import ACCURACY
 from dse.network.candidate import Candidate, id_of
 
 Outcome = Literal["running", "complete", "repeated", "infeasible", "failed"]
@@ -61,9 +62,10 @@ class TrialRecord:
     seconds: float = 0.0
     params: dict[str, Any] = field(default_factory=dict)
     violations: dict[str, float] = field(default_factory=dict)  # by how much each limit is broken; negative for room
-    history: dict[str, list[float]] = field(default_factory=dict)  # by epoch, since the last resume
+    history: dict[str, list[float]] = field(default_factory=dict)  # by epoch; of each step since its last resume
     share: float = 1.0  # of its whole training, that it has had
-    earlier: list[list[float]] = field(default_factory=list)  # share and accuracy of the steps before
+    # Share and accuracy of the steps before; of the last one too, where `dse finish` has put another in place of it.
+    earlier: list[list[float]] = field(default_factory=list)
     seeds: list[float] = field(default_factory=list)  # accuracies, its own first; empty unless complete
     more: Step | None = None  # that it is in the middle of
     stopped: str = ""  # why it could not be trained on
@@ -84,14 +86,23 @@ class TrialRecord:
         """The accuracy after that share of its training; None when it did not come so far."""
         if self.outcome != "complete" or self.share < share:
             return None
-        if self.share == share:
+        told = next((accuracy for known, accuracy in self.earlier if known == share), None)
+        if told is None and self.share == share:
             return self.seeds[0] if self.seeds else self.values["accuracy"]
-        return next((accuracy for known, accuracy in self.earlier if known == share), None)
+        return told
+
+    @property
+    def first_share(self) -> float:
+        """Of its training, after its first step."""
+        return self.earlier[0][0] if self.earlier else self.share
 
     @property
     def first_values(self) -> dict[str, float]:
         """Its values after its first step: those are comparable between all trials."""
-        return self.values | {"accuracy": self.earlier[0][1]} if self.earlier else self.values
+        if self.first_share == 1:
+            return self.values
+        costs = {name: value for name, value in self.values.items() if not name.startswith(ACCURACY)}
+        return costs | {ACCURACY: self.reached(self.first_share) or 0.0}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dse.cost.metrics import by_board
 from dse.data.datasets import Data
+from dse.errors import RunError
 from dse.hardware.board_metrics import check_known, upper_end
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budgets, Cost
@@ -23,7 +24,8 @@ DEFAULT_TRIALS = 20
 
 @dataclass(frozen=True)
 class Settings:
-    """What a search was asked for. Raises BoardError where an objective is not known of one of the boards."""
+    """What a search was asked for. Raises BoardError where an objective is not known of one of the boards, RunError for
+    a budget of no time."""
 
     space: Space
     task: Task
@@ -55,11 +57,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_known(self.task.objectives, self.boards)
+        if self.budget is not None and self.budget <= 0:
+            raise RunError("`budget` 0 leaves no time for anything; expected a time such as 3h")
 
     @property
     def rungs(self) -> Rungs:
         """The steps of its trainings."""
-        return Rungs(self.fidelity, self.task.objectives)
+        said, recipe = self.space.template.training, self.task.training
+        shortest = min(said["epochs"].possible()) if "epochs" in said else self.epochs or recipe.epochs
+        return Rungs(self.fidelity, self.task.objectives, epochs=shortest, given=frozenset({*said, *recipe.given}))
 
     def with_epochs(self, epochs: int) -> Settings:
         """The same with trainings of so many epochs, whatever the space says. Raises FileError."""

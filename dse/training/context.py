@@ -45,6 +45,8 @@ class TrainingContext:
     deadline: Deadline | None = None
     arithmetic: Asked = "auto"  # how it is computed
     weights: bytes = b""  # a file of weights that the training goes on from; fresh ones when empty
+    # Of the same network in earlier steps: the order of the images and what is done to them go on from there.
+    epochs_earlier: int = 0
     epochs_before: int = 0  # of earlier phases
     epochs_after: int = 0  # of later phases
 
@@ -54,14 +56,15 @@ class TrainingContext:
         return replace(self, epochs_before=before, epochs_after=after, checkpoint=checkpoint)
 
     def epoch_ended(self, epoch: int, epochs: int, metrics: dict[str, float]) -> None:
-        """Tell that an epoch of this phase has ended, counted over all phases."""
+        """Tell that an epoch of this phase has ended, counted over all phases and steps."""
         if self.on_epoch:
-            self.on_epoch(self.epochs_before + epoch, self.epochs_before + epochs + self.epochs_after, metrics)
+            before = self.epochs_earlier + self.epochs_before
+            self.on_epoch(before + epoch, before + epochs + self.epochs_after, metrics)
 
     def check_time(self, epochs_done: int) -> None:
         """Raise TrialError when the time is over; `epochs_done` are those of this phase."""
         if self.deadline:
-            self.deadline.check(self.epochs_before + epochs_done)
+            self.deadline.check(self.epochs_earlier + self.epochs_before + epochs_done)
 
     def note(self, text: str) -> None:
         """Tell what a person should know."""

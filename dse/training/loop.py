@@ -31,16 +31,18 @@ class _Watch(keras.callbacks.Callback):
         super().__init__()
         self.batches, self.context = batches, context
         self.broken: int | None = None
+        self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.batches.start(epoch)
+        self.epoch = epoch
+        self.batches.start(self.context.epochs_earlier + epoch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if logs and not np.isfinite(logs.get("loss", 0.0)):
             self.broken = batch
             self.model.stop_training = True
         else:
-            self.context.check_time(self.batches.epoch)
+            self.context.check_time(self.epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.broken is None:

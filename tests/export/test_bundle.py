@@ -28,11 +28,14 @@ from dse.export.report import (
     PostTraining,
     read_report,
 )
-from dse.export.runs import export_run
+from dse.export.runs import export_front, export_run
 from dse.export.scores import accuracy
 from dse.hardware.boards import Board
 from dse.search.loop import search
-from dse.search.run_folder import load_summary
+from dse.search.record import Step
+from dse.search.run_folder import bundle_folder, load_summary
+from dse.search.study.database import Place
+from dse.search.study.trial_log import TrialLog
 from dse.tasks import load_task
 from tests.helpers.searches import Watcher, settings
 
@@ -325,6 +328,25 @@ def test_less_than_half_of_what_float_knows_is_a_collapse() -> None:
     assert not collapsed(0.7, 0.45, 1000)
     assert not collapsed(0.7, 0.35, 20)  # of so few images nobody can say
     assert not collapsed(0.11, 0.02, 100)  # float knows nothing either
+
+
+def test_a_network_that_was_trained_on_is_exported_anew(
+    copied_run: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+    monkeypatch.setattr("dse.export.runs.export_run", lambda run, *, trials, **_: asked.append(trials))
+    front = load_summary(copied_run).front()
+    for record in front:
+        shutil.copytree(bundle, bundle_folder(copied_run, record.id))
+        changed = json.loads((bundle_folder(copied_run, record.id) / "report.json").read_text())
+        changed["validation"] |= {name: record.values[name] for name in changed["validation"]}
+        (bundle_folder(copied_run, record.id) / "report.json").write_text(json.dumps(changed))
+    export_front(copied_run, test_images=100)
+    log = TrialLog(Place.in_folder(copied_run), load_summary(copied_run).objectives)
+    log.begin_more(front[0].number, Step(1.0))
+    log.tell_more(front[0].number, front[0].values | {"accuracy_float": 0.99})
+    export_front(copied_run, test_images=100)
+    assert asked == [[], [front[0].number]]
 
 
 def test_a_trial_that_is_not_there_is_told(bundle: Path) -> None:

@@ -10,20 +10,23 @@ import pytest
 from click.testing import CliRunner
 
 from dse.cli import cli
+from dse.cli.ending import end_of_run
 from dse.errors import RunError
 from dse.network.training import Training
 from dse.search.fidelity.names import FIDELITIES, Fidelity
-from dse.search.fidelity.rungs import Part, Rungs, training_of
+from dse.search.fidelity.rungs import Part, Rungs
+from dse.search.frames import trials_frame
 from dse.search.loop import search
-from dse.search.record import Step, TrialRecord, TrialResult
+from dse.search.record import TrialRecord, TrialResult
 from dse.search.run_folder import load_summary, model_folder
 from dse.search.settings import Settings
 from dse.search.study.database import Place
-from dse.search.study.trial_log import TrialLog
+from dse.search.study.trial_log import Draft, TrialLog
 from dse.search.summary import Summary, front_records
 from dse.search.workers.events import TrialDone, TrialEnded, TrialFailed
 from dse.search.workers.jobs import Job
 from dse.space.space import parse_space
+from dse.tasks import load_task
 from dse.training.sources import WEIGHTS
 from tests.helpers.fake_pool import FakePool
 from tests.helpers.searches import Watcher, settings
@@ -56,6 +59,7 @@ def searched(folder: Path, end: object = reached, workers: int = 1, **changes: o
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_third_goes_on_and_of_those_a_third(workers: int, tmp_path: Path) -> None:
     pool, summary = searched(tmp_path, workers=workers)
+    assert [job.epochs_before for job in pool.submitted if job.step.share == 1 / 9] == [0] * 18
     steps = [job.step.share for job in pool.submitted]
     assert {share: steps.count(share) for share in steps} == {1 / 9: 18, 1 / 3: 6, 1.0: 2}
     # As soon as it is known who is among the better third, and not when all have begun.
@@ -116,6 +120,7 @@ def test_weights_that_are_gone_are_one_message(tmp_path: Path) -> None:
 
 def test_the_front_is_trained_by_other_seeds(tmp_path: Path) -> None:
     pool, summary = searched(tmp_path, repeats=2)
+    assert {job.epochs_before for job in pool.submitted[26:]} == {0}
     again = [(job.number, job.step.seed, job.candidate.training.epochs, job.weights) for job in pool.submitted][26:]
     assert again == [
         (record.number, seed, 18, b"") for seed in (1, 2) for record in sorted(summary.front(), key=lambda r: r.number)
@@ -171,17 +176,68 @@ def test_no_more_trials_are_no_more_steps(tmp_path: Path) -> None:
 def test_a_step_has_the_recipe_of_its_own_length() -> None:
     training = Training(recipe="auto").with_settings({"epochs": 18, "batch_size": 32})
     assert training.recipe == "long"
-    short = training_of(training, Part(4, 1.0, 2))
+    short = Rungs("halving", []).training(training, Part(4, 1.0, 2))
     assert (short.recipe, short.epochs, short.batch_size, short.augment) == ("short", 4, 32, "flip")
-    assert training_of(training, Part(18, 1.0, 0)) == training
+    assert Rungs("halving", []).training(training, Part(18, 1.0, 0)) == training
 
 
-def test_few_epochs_are_cut_as_far_as_they_go() -> None:
-    rungs = Rungs("halving", ["accuracy"])
-    training = Training(epochs=3)
-    assert rungs.part(training, 0.0, Step(1 / 9)) == Part(1, 1.0, 0)
-    assert rungs.part(training, 1 / 9, Step(1 / 3)).epochs == 1
-    assert rungs.part(training, 1 / 3, Step(1.0)) == Part(2, 1.0, 1)
+def test_a_step_keeps_what_was_said_though_a_recipe_says_the_same(tmp_path: Path) -> None:
+    space = parse_space(SPACE + "training: {augment: {choice: [flip, flip_crop]}}\n", "steps.yaml")
+    recipe = load_task("cifar10").training.model_copy(update={"recipe": "auto"})
+    task = load_task("cifar10").model_copy(update={"accuracy": "float", "training": recipe})
+    pool, _ = searched(tmp_path, space=space, trials=9, task=task)
+    found = {(job.step.share < 1, job.candidate.training.recipe) for job in pool.submitted}
+    assert (True, "short") in found
+    for job in pool.submitted:
+        record = next(one for one in load_summary(tmp_path).records if one.number == job.number)
+        assert job.candidate.training.augment == record.params["training.augment"]
+
+
+@pytest.mark.parametrize("epochs", range(1, 40))
+def test_all_steps_together_are_the_training(epochs: int) -> None:
+    rungs = Rungs("halving", ["accuracy"], epochs=epochs)
+    parts = rungs.parts(epochs)
+    assert sum(part.epochs for part in parts) == epochs
+    assert min(part.epochs for part in parts) > 0
+    assert len(parts) == min(3, 1 + (epochs > 1) + (epochs > 4))
+    assert [part.epochs_before for part in parts] == [sum(p.epochs for p in parts[:n]) for n in range(len(parts))]
+
+
+def test_the_shortest_training_decides_into_how_many_steps_all_are_cut(tmp_path: Path) -> None:
+    space = parse_space(SPACE + "training: {epochs: {choice: [3, 30]}}\n", "steps.yaml")
+    assert asked(tmp_path, space=space).rungs.shares == (1 / 3, 1.0)
+    assert asked(tmp_path).rungs.shares == (1 / 9, 1 / 3, 1.0)
+
+
+def test_a_repeated_network_has_what_samplers_know_of_the_other(tmp_path: Path) -> None:
+    _, summary = searched(tmp_path)
+    original = summary.front()[0]
+    log = TrialLog(Place.in_folder(tmp_path), summary.objectives)
+    candidate = original.candidate
+    number = log.append("random", Draft({}, {}, candidate)).number
+    log.tell_repeated(number, original, {})
+    for again in (log, TrialLog(Place.in_folder(tmp_path), summary.objectives)):
+        assert again.entries[number].objectives == again.entries[original.number].objectives
+        assert again.records()[number].share == 1 / 9
+        assert "accuracy_float" not in again.records()[number].values
+
+
+def test_int8_that_is_known_later_changes_the_front_and_not_who_goes_on(tmp_path: Path) -> None:
+    """`dse finish`, between two halves of a search on a machine without TensorFlow."""
+    _, summary = searched(tmp_path, trials=9)
+    log = TrialLog(Place.in_folder(tmp_path), summary.objectives)
+    before = {record.number: [record.reached(share) for share in (1 / 9, 1 / 3, 1.0)] for record in log.records()}
+    for record in log.records():
+        log.amend(record.number, {"accuracy": 0.25, "accuracy_int8": 0.25})
+    for again in (log, TrialLog(Place.in_folder(tmp_path), summary.objectives)):
+        for record in again.records():
+            assert record.values["accuracy"] == 0.25
+            assert [record.reached(share) for share in (1 / 9, 1 / 3, 1.0)] == before[record.number]
+            assert again.entries[record.number].objectives == [record.first_values[n] for n in summary.objectives]
+    _, summary = searched(tmp_path, trials=18)
+    assert {share: sum(r.share == share for r in summary.records) for share in (1 / 9, 1 / 3, 1.0)} == {
+        1 / 9: 12, 1 / 3: 4, 1.0: 2,
+    }  # fmt: skip
 
 
 def test_samplers_know_first_steps_alone_after_a_restart_too(tmp_path: Path) -> None:
@@ -204,6 +260,7 @@ def test_what_a_person_sees_of_steps(tmp_path: Path) -> None:
     assert every.count("complete, 1/9 of its training") == 6
     assert every.count("complete, 1/3 of its training") == 2
     rows = json.loads(CliRunner().invoke(cli, ["front", str(tmp_path), "--all", "--json"]).output)
+    assert {row["stopped"] for row in rows} == {""}
     assert sorted(row["share"] for row in rows)[-2:] == [1 / 3, 1.0]
     assert [row["seeds"] for row in rows if row["on_front"]] == [[0.8, pytest.approx(0.81)]]
 
@@ -216,6 +273,29 @@ def test_a_front_is_of_what_was_trained_furthest() -> None:
     records = [record(0, 1 / 9, 0.4, 1.0), record(1, 1 / 3, 0.6, 2.0), record(2, 1.0, 0.7, 3.0)]
     assert [one.number for one in front_records(records, ["accuracy", "macs"])] == [2]
     assert [one.number for one in front_records(records[:2], ["accuracy", "macs"])] == [1]
+
+
+def test_a_front_of_networks_that_are_not_trained_in_full_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(job: Job) -> TrialEnded:
+        return TrialFailed(job.number, "no luck") if job.step.share == 1 else reached(job)
+
+    searched(tmp_path, breaks)
+    end_of_run(tmp_path, exporting=False, test_images=None)
+    output, error = capsys.readouterr()
+    assert "1/3 of its training" in output
+    assert "no network is trained in full yet: these are accuracies after 1/3 of its training" in error
+    assert "after 1/3 of its training" in next(tmp_path.rglob("front.html")).read_text()
+    table = trials_frame(load_summary(tmp_path).records)
+    assert set(table["share"].dropna()) == {1 / 9, 1 / 3}
+
+
+def test_more_seeds_take_int8_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dse.search.loop.choose_backend", lambda: "jax")
+    with pytest.raises(RunError, match="`repeats` is the mean of int8 files, which TensorFlow makes"):
+        search(asked(tmp_path, repeats=1, task=load_task("cifar10")), Watcher(), FakePool())
+    assert not (tmp_path / "run.yaml").exists()
 
 
 def test_trainings_from_other_weights_are_not_cut(tmp_path: Path) -> None:

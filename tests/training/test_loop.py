@@ -126,6 +126,20 @@ def test_training_goes_on_from_its_checkpoint(
         np.testing.assert_allclose(one, other, atol=2e-3)
 
 
+def test_a_later_step_has_epochs_of_its_own(sample_data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other orders and other changes than those of the steps before it, and numbers that go on."""
+    candidate = only_candidate(family_space("conv"))
+    started: list[int] = []
+    start = Batches.start
+    monkeypatch.setattr(Batches, "start", lambda self, epoch: (started.append(epoch), start(self, epoch))[1])
+    told: list[tuple[int, int]] = []
+    context = TrainingContext(1, epochs_earlier=6, on_epoch=lambda epoch, epochs, _: told.append((epoch, epochs)))
+    model = build_model(candidate.network, seed=1)
+    train(model, sample_data.train.first(200), Training(epochs=2, batch_size=100), context)
+    assert started == [0, 6, 7]
+    assert told == [(7, 8), (8, 8)]
+
+
 def test_a_torn_checkpoint_begins_anew(sample_data: Data, tmp_path: Path) -> None:
     """Cut off while it was written: the weights, or the note of the epoch."""
     candidate = quick_candidate()

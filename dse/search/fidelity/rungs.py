@@ -10,6 +10,7 @@ changes nothing.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,11 +44,23 @@ class Rungs:
     fidelity: Fidelity
     objectives: Sequence[str]
     cut: tuple[float, ...] = SHARES  # into what trainings are cut, where they are cut
+    epochs: int | None = None  # of the shortest training: each step is to have one more at least
+    given: frozenset[str] = frozenset()  # settings of training that a person or a space said, which no recipe changes
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Of the whole training, for each step."""
-        return (1.0,) if self.fidelity == "full" else self.cut
+        """Of the whole training, for each step.
+
+        >>> Rungs("halving", [], epochs=4).shares == SHARES[1:]
+        True
+        """
+        if self.fidelity == "full":
+            return (1.0,)
+        if self.fidelity == "halving:data" or self.epochs is None:
+            return self.cut
+        ends = [epochs_of(self.epochs, share) for share in self.cut]
+        nexts = [*ends[1:], math.inf]
+        return tuple(share for share, end, later in zip(self.cut, ends, nexts, strict=True) if end < later)
 
     @property
     def pieces(self) -> list[float]:
@@ -84,16 +97,27 @@ class Rungs:
                 return record, Step(next_share)
         return None
 
-    def part(self, training: Training, done: float, step: Step) -> Part:
-        """What is left to train of a network, of whose training so much is done."""
-        whole = training.epochs
+    def part(self, whole: int, done: float, step: Step) -> Part:
+        """What is left of a training of `whole` epochs, of which so much is done."""
         if step.seed or self.fidelity == "full":
-            return Part(whole, 1.0, whole * step.seed)
+            return Part(whole, 1.0, 0)
         if self.fidelity == "halving:data":
             epochs = max(1, round(whole * (1 - done / step.share)))
             return Part(epochs, step.share, whole - epochs if done else 0)
         before = epochs_of(whole, done) if done else 0
-        return Part(max(1, epochs_of(whole, step.share) - before), 1.0, before)
+        return Part(epochs_of(whole, step.share) - before, 1.0, before)
+
+    def parts(self, whole: int) -> list[Part]:
+        """The steps of a training of `whole` epochs."""
+        pairs = itertools.pairwise((0.0, *self.shares))
+        return [self.part(whole, done, Step(share)) for done, share in pairs]
+
+    def training(self, whole: Training, part: Part) -> Training:
+        """The settings of a step, with the recipe of its own length."""
+        if part.epochs == whole.epochs:
+            return whole
+        settings = without_recipe(whole.to_dict(), self.given) | {"epochs": part.epochs}
+        return Training(**settings).with_settings({})
 
     def _best(self, here: Sequence[TrialRecord], share: float) -> TrialRecord | None:
         """The best of them that can go on."""
@@ -142,13 +166,6 @@ def epochs_of(whole: int, share: float) -> int:
     [2, 6, 18]
     """
     return max(1, round(whole * share))
-
-
-def training_of(training: Training, part: Part) -> Training:
-    """The settings of a step, with the recipe of its own length."""
-    if part.epochs == training.epochs:
-        return training
-    return Training(**without_recipe(training.to_dict()) | {"epochs": part.epochs}).with_settings({})
 
 
 def repeat_due(front: Sequence[TrialRecord], repeats: int) -> tuple[TrialRecord, Step] | None:

@@ -50,17 +50,15 @@ class Plan:
     epochs: int
     search: float
     export: float
-    on_front: int
-    steps: list[tuple[int, int]] = field(default_factory=list)  # how many networks, up to which epoch
+    steps: list[tuple[int, str]] = field(default_factory=list)  # how many networks, until when they are trained
     repeats: int = 0
 
     @property
     def text(self) -> str:
         """As a sentence."""
-        (first, epochs), *later = self.steps
-        networks = f"{first} network{'s' if first != 1 else ''}"
-        parts = [f"{networks} for {epochs} epoch{'s' if epochs != 1 else ''}"]
-        parts += [f"the best {count} of them up to {epochs}" for count, epochs in later]
+        (first, until), *later = self.steps
+        parts = [f"{first} network{'s' if first != 1 else ''} {until}"]
+        parts += [f"the best {count} of them {until}" for count, until in later]
         if self.repeats:
             parts.append(f"{self.repeats} more seed{'s' if self.repeats > 1 else ''} of the front")
         return ", ".join(parts)
@@ -88,7 +86,7 @@ class Planner:
         work, steps = self._work, self._steps(networks)
         whole = self._mean(lambda macs: epochs * work.images * self._speed.image(macs))
         start = self._mean(lambda macs: self._speed.start(macs) + work.validation * macs / LITERT)
-        each = [start + more * whole for more in work.rungs.pieces]
+        each = [start + part.epochs * part.images / epochs * whole for part in work.rungs.parts(epochs)]
         seconds = sum(count * one for (count, _), one in zip(steps, each, strict=True))
         # The other workers have nothing left to do while the last step of the last network is trained.
         waited = each[-1] * (1 - 1 / work.workers)
@@ -101,8 +99,7 @@ class Planner:
             epochs,
             (seconds + again) / work.workers + waited,
             export,
-            on_front,
-            [(count, epochs_of(epochs, share)) for count, share in steps],
+            [(count, self._until(epochs, share)) for count, share in steps],
             work.repeats,
         )
 
@@ -140,6 +137,13 @@ class Planner:
             found.append((count, share))
             count = -(-count // FACTOR)
         return found
+
+    def _until(self, epochs: int, share: float) -> str:
+        """As in "20 networks for 2 epochs"."""
+        if self._work.rungs.fidelity == "halving:data":
+            return f"on {round(self._work.images * share):,} images"
+        count = epochs_of(epochs, share)
+        return f"for {count} epoch{'s' if count != 1 else ''}"
 
     def _export(self, macs: float) -> float:
         work = self._work

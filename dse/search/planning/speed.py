@@ -7,7 +7,7 @@ are timed; what comes after the training is timed too. In between, time goes by 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -18,7 +18,7 @@ from dse.network.candidate import Candidate
 from dse.search.costing import SpaceCosting
 from dse.search.settings import Settings
 from dse.search.surrogate.surrogate import SAMPLE, Surrogate
-from dse.search.workers.events import TrialDone, TrialFailed
+from dse.search.workers.events import TrialDone, TrialFailed, TrialNote, WorkerNote
 from dse.search.workers.jobs import Job, Pool
 from dse.space.space import Defaults
 
@@ -74,17 +74,31 @@ def sample(settings: Settings, defaults: Defaults) -> list[Network]:
     return sorted(found, key=lambda network: network.macs)
 
 
-def measure(networks: Sequence[Network], pool: Pool, folder: Path, images: int) -> tuple[Speed | None, str]:
+def measure(
+    networks: Sequence[Network], pool: Pool, folder: Path, images: int, note: Callable[[str], object]
+) -> tuple[Speed | None, str]:
     """Train some of these networks for a moment; why one could not be, where none could.
 
-    `images` are those of a whole epoch.
+    `images` are those of a whole epoch; `note` is told what a person should know of the workers.
     """
+    checkpoints = folder.resolve() / "checkpoints" / "speed"  # workers have another folder to be in
+    shutil.rmtree(checkpoints, ignore_errors=True)  # of one that was killed
+    try:
+        found, reason = _timed(networks, pool, checkpoints, images, note)
+    finally:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    measured = sorted(found, key=lambda one: one.macs)
+    return (Speed(measured) if measured else None), reason
+
+
+def _timed(
+    networks: Sequence[Network], pool: Pool, checkpoints: Path, images: int, note: Callable[[str], object]
+) -> tuple[list[Measured], str]:
+    """The networks that could be trained, and why the last one could not that could not."""
     places = dict.fromkeys(round(place * (len(networks) - 1)) for place in PLACES)
     chosen = {-1 - index: networks[place] for index, place in enumerate(places)}  # by numbers that no trial has
     shares = {number: _share(network.macs, networks[-1].macs, images) for number, network in chosen.items()}
     found, reason = list[Measured](), ""
-    checkpoints = folder / "checkpoints" / "speed"
-    shutil.rmtree(checkpoints, ignore_errors=True)  # of one that was stopped
     # The slowest first: the others fill the time beside it.
     waiting, running = sorted(chosen), set[int]()
     while waiting or running:
@@ -105,9 +119,9 @@ def measure(networks: Sequence[Network], pool: Pool, folder: Path, images: int) 
                 case TrialFailed(number, why) if number in running:
                     running.discard(number)
                     reason = why
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    measured = sorted(found, key=lambda one: one.macs)
-    return (Speed(measured) if measured else None), reason
+                case WorkerNote(text) | TrialNote(_, text):
+                    note(text)
+    return found, reason
 
 
 def _share(macs: float, largest: float, images: int) -> float:

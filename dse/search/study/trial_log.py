@@ -160,10 +160,13 @@ class TrialLog:
         self._finish(number, "complete", values, constraints, facts)
 
     def tell_repeated(self, number: int, original: TrialRecord, constraints: dict[str, float]) -> None:
-        """The trial repeats the candidate of another that has ended, and takes its values."""
-        reason = f"the same candidate as trial {original.number}"
-        values = original.values if original.outcome == "complete" else {}
-        self._finish(number, "repeated", values, constraints if values else {}, {"reason": reason})
+        """The trial repeats the candidate of another that has ended, and takes its values: those after its first step,
+        which samplers know of the other too."""
+        facts: dict[str, Any] = {"reason": f"the same candidate as trial {original.number}"}
+        values = original.first_values if original.outcome == "complete" else {}
+        if values and original.first_share < 1:
+            facts["share"] = original.first_share
+        self._finish(number, "repeated", values, constraints if values else {}, facts)
 
     def tell_infeasible(
         self, number: int, values: dict[str, float], constraints: dict[str, float], reason: str
@@ -197,8 +200,7 @@ class TrialLog:
             # A step that was over when it was killed has no history of its own.
             history = facts.pop("history", {})
             joined = record.history | {name: record.history.get(name, []) + more for name, more in history.items()}
-            earlier = [*record.earlier, [record.share, record.seeds[0]]]
-            changes |= {"values": values, "share": step.share, "earlier": earlier, "history": joined, **facts}
+            changes |= {"values": values, "share": step.share, "earlier": _steps(record), "history": joined, **facts}
         self._change(entry, changes)
 
     def tell_stopped(self, number: int, reason: str) -> None:
@@ -213,9 +215,10 @@ class TrialLog:
 
     def amend(self, number: int, values: dict[str, float]) -> None:
         """More is known of a complete trial, or of one that repeats it: these values, beside its own or in place of
-        them."""
+        them. Who is trained on is decided by what was told of the steps, which stays."""
         entry = self._entries[number]
-        self._change(entry, {"values": entry.record.values | values, "seeds": []})
+        steps = _steps(entry.record) if entry.record.outcome == "complete" and entry.record.first_share < 1 else []
+        self._change(entry, {"values": entry.record.values | values, "seeds": [], "earlier": steps})
 
     def amend_failed(self, number: int, reason: str) -> None:
         """A complete trial, or one that repeats it, is found to have failed."""
@@ -281,6 +284,12 @@ def read_study(folder: Path, place: Place | None = None) -> list[TrialRecord]:
     """
     _be_quiet()
     return [_record(trial) for trial in read_trials(place or Place.in_folder(folder))]
+
+
+def _steps(record: TrialRecord) -> list[list[float]]:
+    """Share and accuracy of all steps of a trial so far."""
+    own = [] if any(share == record.share for share, _ in record.earlier) else [[record.share, record.seeds[0]]]
+    return [*record.earlier, *own]
 
 
 def _translated(attrs: Mapping[str, Any], other: Callable[[int], int]) -> dict[str, Any]:

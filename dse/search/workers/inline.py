@@ -33,7 +33,7 @@ def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object],
 
     def ended(epoch: int, epochs: int, metrics: dict[str, float]) -> None:
         epochs_at.append(time.monotonic() - began)
-        tell(EpochEnded(job.number, job.epochs_before + epoch, job.epochs_before + epochs, metrics))
+        tell(EpochEnded(job.number, epoch, epochs, metrics))
 
     try:
         candidate = job.candidate
@@ -48,9 +48,12 @@ def perform(job: Job, settings: WorkerSettings, tell: Callable[[Event], object],
             job.checkpoint,
             on_epoch=ended,
             on_note=lambda text: tell(TrialNote(job.number, text)),
-            deadline=None if limit is None else Deadline(limit, candidate.training.all_epochs, began),
+            deadline=None
+            if limit is None
+            else Deadline(limit, job.epochs_before + candidate.training.all_epochs, began),
             arithmetic=settings.arithmetic,
             weights=job.weights,
+            epochs_earlier=job.epochs_before,
         )
         result = run_trial(candidate, data, context, accuracy=settings.accuracy, alone=alone)
         return TrialDone(job.number, result, time.monotonic() - began, tuple(epochs_at))

@@ -29,7 +29,7 @@ class Job:
     step: Step = Step()
     images: float = 1.0  # share of the images that it is trained on
     validation_images: float = 1.0
-    epochs_before: int = 0  # of the same trial, for whoever watches
+    epochs_before: int = 0  # that the weights have had
     weights: bytes = b""  # that it begins with; fresh ones when empty
 
     @property
