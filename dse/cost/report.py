@@ -13,11 +13,13 @@ from typing import Any
 from dse.cost.flash import flash_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.macs import UNCOUNTED, kernel_tensors
+from dse.cost.tflm.arena import arena_of
 from dse.cost.tflm.arrange import arranged
+from dse.cost.tflm.build import HOST, MICROCONTROLLER
 from dse.cost.tflm.graph import OperatorGraph
 from dse.cost.tflm.lowering import lower
-from dse.cost.tflm.planner import arena_bytes, greedy_offsets, head_of, lifetimes, peak
-from dse.cost.tflm.tail import HOST, KNOWN_OPERATORS, MICROCONTROLLER, starting_bytes, tail_bytes, tail_parts
+from dse.cost.tflm.planner import arena_bytes, lifetimes, peak
+from dse.cost.tflm.tail import KNOWN_OPERATORS, tail_bytes
 from dse.cost.tinyengine import engine_memory, engine_parts
 from dse.cost.work import Work, graph_work
 from dse.errors import OperatorError
@@ -75,7 +77,7 @@ def estimate_graph(graph: OperatorGraph, num_bytes: int) -> CostReport:
 
 
 def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> CostReport:
-    tensors = lifetimes(graph)
+    tensors, arena = lifetimes(graph), arena_of(graph, MICROCONTROLLER)
     worst = peak(tensors)
     writers = {index: operator.kind for operator in graph.operators for index in operator.outputs}
     work = graph_work(graph)
@@ -93,10 +95,10 @@ def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> Co
         trainable_params=trainable,
         deployed_params=_deployed_params(graph),
         macs=work.macs,
-        arena_head_bytes=head_of(tensors, greedy_offsets(tensors, graph.offline)),
-        arena_tail_bytes=tail_bytes(graph, MICROCONTROLLER),
+        arena_head_bytes=arena.head_bytes,
+        arena_tail_bytes=arena.tail_bytes,
         arena_tail_bytes_host=tail_bytes(graph, HOST),
-        arena_starting_bytes=starting_bytes(tail_parts(graph), len(tensors), MICROCONTROLLER),
+        arena_starting_bytes=arena.starting_bytes,
         flash_bytes=flash,
         inplace_bytes=engine.inplace_bytes,
         fused_bytes=engine.fused_bytes,

@@ -16,11 +16,12 @@ from typing import NamedTuple
 from dse.cost.flash import OPERATOR_CODE, file_bytes, operator_bytes, tensor_bytes
 from dse.cost.formulas import layer_costs
 from dse.cost.tflm.arrange import better_plan
+from dse.cost.tflm.build import MICROCONTROLLER
 from dse.cost.tflm.graph import Tensor, renumbered
 from dse.cost.tflm.lowering import is_shared, lower
 from dse.cost.tflm.order import better_order
 from dse.cost.tflm.planner import BEFORE, Lifetime, arena_bytes, greedy_offsets, head_of, lifetimes, peak
-from dse.cost.tflm.tail import MICROCONTROLLER, TailParts, layout, starting_bytes, tail_of, tail_parts
+from dse.cost.tflm.tail import TailParts, layout, starting_bytes, tail_of, tail_parts
 from dse.cost.tinyengine import EngineParts, engine_memory, engine_parts
 from dse.cost.work import Work, graph_work
 from dse.network.blocks import Block
@@ -105,7 +106,7 @@ def _section(network: Network) -> Section:
     num_tensors = len(graph.tensors)
     shared = frozenset((tensor.name, tensor) for tensor in graph.tensors if is_shared(tensor))
     own = [t for index, t in enumerate(graph.tensors) if not is_shared(t) and index not in graph.inputs]
-    parts = tail_parts(graph)
+    parts = tail_parts(graph, MICROCONTROLLER)
     tail = replace(parts, num_tensors=len(own))
     costs = [cost for _, cost in layer_costs(network)]
     work = graph_work(graph)

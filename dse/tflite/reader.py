@@ -38,6 +38,14 @@ FUSED_FIELD = {
 }  # fmt: skip
 
 
+# The fields of stride (down, across) and dilation.
+STRIDE_FIELDS = dict.fromkeys(
+    ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D"), (2, 1)
+)
+DILATION_FIELDS = {"CONV_2D": (5, 4), "DEPTHWISE_CONV_2D": (6, 5)}
+MAX_STEP = 1 << 16  # of a window, or between its values
+
+
 @cache
 def _names(enumeration: str) -> dict[int, str]:
     """The names of an enumeration of the schema, by value. BuiltinOperator, TensorType, ActivationFunctionType."""
@@ -151,9 +159,21 @@ def _operator(table: Table, kinds: list[str], num_tensors: int) -> Operator:
         raise MalformedError(f"{kind} takes {inputs[:4]} to {outputs[:4]}, expected tensors below {num_tensors}")
     if not outputs:
         raise MalformedError(f"{kind} has no output")
-    options = table.table(4) if kind in FUSED_FIELD else None
-    fused = options.number(FUSED_FIELD[kind], "b") if options else 0
-    return Operator(kind, inputs, outputs, _names("ActivationFunctionType").get(fused, "") if fused else "")
+    options = table.table(4) if kind in FUSED_FIELD or kind in STRIDE_FIELDS else None
+    fused = options.number(FUSED_FIELD[kind], "b") if options and kind in FUSED_FIELD else 0
+    activation = _names("ActivationFunctionType").get(fused, "") if fused else ""
+    stride = _steps(kind, options, STRIDE_FIELDS, 0)
+    return Operator(kind, inputs, outputs, activation, stride, _steps(kind, options, DILATION_FIELDS, 1))
+
+
+def _steps(kind: str, options: Table | None, fields: dict[str, tuple[int, int]], default: int) -> tuple[int, int]:
+    """Two numbers of an operator's options."""
+    if not options or kind not in fields:
+        return (1, 1)
+    down, across = (options.number(field, "i", default) for field in fields[kind])
+    if not (0 < down <= MAX_STEP and 0 < across <= MAX_STEP):
+        raise MalformedError(f"{kind} has steps of {down} and {across}, expected 1 or more")
+    return down, across
 
 
 def _offline_plan(model: Table, buffers: list[Table], num_tensors: int) -> tuple[int, ...]:

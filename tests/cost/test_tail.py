@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from dse.cost.tflm.build import HOST, MICROCONTROLLER, Build
 from dse.cost.tflm.graph import Operator, OperatorGraph, Tensor
 from dse.cost.tflm.planner import aligned, lifetimes
 from dse.cost.tflm.scratch import scratch_bytes
-from dse.cost.tflm.tail import (
-    HOST,
-    KNOWN_OPERATORS,
-    MICROCONTROLLER,
-    Build,
-    layout,
-    starting_bytes,
-    tail_bytes,
-    tail_parts,
-)
+from dse.cost.tflm.tail import KNOWN_OPERATORS, layout, starting_bytes, tail_bytes, tail_parts
 from dse.data.datasets import Data
 from dse.errors import UnknownNameError
 from dse.tflite.reader import read_tflite
@@ -105,10 +97,10 @@ def test_an_operator_that_is_not_in_the_table_is_refused() -> None:
 def test_scratch_buffers_of_a_mean() -> None:
     tensors = (Tensor("INT8", (1, 8, 8, 24)), Tensor("INT32", (2,), constant=True), Tensor("INT8", (1, 24)))
     graph = OperatorGraph(tensors, (Operator("MEAN", (0, 1), (2,)),), (0,), (2,))
-    assert scratch_bytes(graph.operators[0], graph.tensors) == (24 * 4, 4 * 4, 2 * 4)
+    assert scratch_bytes(graph.operators[0], graph.tensors, HOST) == (24 * 4, 4 * 4, 2 * 4)
     maximum = Operator("REDUCE_MAX", (0, 1), (2,))
-    assert scratch_bytes(maximum, graph.tensors) == (4 * 4, 2 * 4)
-    assert scratch_bytes(Operator("ADD", (0, 0), (0,)), graph.tensors) == ()
+    assert scratch_bytes(maximum, graph.tensors, HOST) == (4 * 4, 2 * 4)
+    assert scratch_bytes(Operator("ADD", (0, 0), (0,)), graph.tensors, HOST) == ()
 
 
 def check(files: dict[str, bytes]) -> None:
@@ -138,7 +130,7 @@ def test_every_known_operators_scratch_buffers_in_the_real_head() -> None:
         graph = read_tflite(content)
         sizes = [tensor.num_bytes for tensor in graph.tensors if not tensor.constant]
         predicted[kind] = sum(
-            -(-size // 16) * 16 for size in (*sizes, *scratch_bytes(graph.operators[0], graph.tensors))
+            -(-size // 16) * 16 for size in (*sizes, *scratch_bytes(graph.operators[0], graph.tensors, HOST))
         )
     assert predicted == {kind: head for kind, (head, _) in allocations(ONE_OPERATOR).items()}
 
@@ -151,7 +143,7 @@ def test_the_arena_that_starting_takes(channels: int) -> None:
     graph = read_tflite(content)
     tensors = lifetimes(graph)
     head, tail = head_bytes(graph), tail_bytes(graph, HOST)
-    starting = starting_bytes(tail_parts(graph), len(tensors), HOST)
+    starting = starting_bytes(tail_parts(graph, HOST), len(tensors), HOST)
     assert (starting > head + tail) == (channels == 8)
     needed = max(head + tail, starting)
     assert loads(content, needed)
@@ -164,7 +156,7 @@ def test_the_arena_that_preparing_takes() -> None:
     content = one_operator.pixel_convolution(4_000)
     graph = read_tflite(content)
     head, tail = head_bytes(graph), tail_bytes(graph, HOST)
-    starting = starting_bytes(tail_parts(graph), len(lifetimes(graph)), HOST)
+    starting = starting_bytes(tail_parts(graph, HOST), len(lifetimes(graph)), HOST)
     assert starting > head + tail
     assert 3 * 4 * 4_000 < starting - tail < 3 * 4 * 4_000 + 1_500
     needed = aligned(max(head + tail, starting))

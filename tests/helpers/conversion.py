@@ -6,10 +6,11 @@ import keras
 import numpy as np
 
 from dse.cost.report import estimate, estimate_graph
+from dse.cost.tflm.build import HOST
 from dse.cost.tflm.graph import OperatorGraph, renumbered
 from dse.cost.tflm.lowering import lower
 from dse.cost.tflm.planner import aligned, lifetimes
-from dse.cost.tflm.tail import HOST, starting_bytes, tail_bytes, tail_parts
+from dse.cost.tflm.tail import starting_bytes, tail_bytes, tail_parts
 from dse.network.candidate import Candidate
 from dse.quantization.convert import as_converted
 from dse.quantization.timing import with_plausible_weights
@@ -77,5 +78,5 @@ def check(candidates: list[Candidate]) -> list[float]:
 def enough(graph: OperatorGraph) -> int:
     """Bytes of an arena on the host: head and tail, or what starting takes; a multiple of 16."""
     tensors = lifetimes(graph)
-    starting = starting_bytes(tail_parts(graph), len(tensors), HOST)
+    starting = starting_bytes(tail_parts(graph, HOST), len(tensors), HOST)
     return aligned(max(head_bytes(graph) + tail_bytes(graph, HOST), starting))

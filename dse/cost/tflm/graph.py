@@ -47,6 +47,8 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     fused: str = ""  # the activation that it applies to its output: RELU, RELU6 or nothing
+    stride: tuple[int, int] = (1, 1)  # of a convolution or a pooling, down and across
+    dilation: tuple[int, int] = (1, 1)  # of a convolution
 
 
 @dataclass(frozen=True)

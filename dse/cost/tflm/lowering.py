@@ -74,7 +74,10 @@ def lower(network: Network) -> OperatorGraph:
             numbers.setdefault(name, len(numbers))
     return OperatorGraph(
         tuple(lowering.tensors[name] for name in numbers),
-        tuple(Operator(o.kind, tuple(numbers[n] for n in o.inputs), (numbers[o.output],), o.fused) for o in ordered),
+        tuple(
+            Operator(o.kind, tuple(numbers[n] for n in o.inputs), (numbers[o.output],), o.fused, (o.stride, o.stride))
+            for o in ordered
+        ),
         (0,),
         (numbers[last],),
     )
@@ -88,10 +91,10 @@ def is_shared(tensor: Tensor) -> bool:
 class NamedOperator:
     """An operator before its tensors have numbers."""
 
-    __slots__ = ("fused", "inputs", "kind", "output")
+    __slots__ = ("fused", "inputs", "kind", "output", "stride")
 
-    def __init__(self, kind: str, inputs: tuple[str, ...], output: str) -> None:
-        self.kind, self.inputs, self.output, self.fused = kind, inputs, output, ""
+    def __init__(self, kind: str, inputs: tuple[str, ...], output: str, stride: int) -> None:
+        self.kind, self.inputs, self.output, self.fused, self.stride = kind, inputs, output, "", stride
 
 
 class Lowering:
@@ -204,7 +207,7 @@ class Lowering:
         self, kind: str, layer: Layer, inputs: tuple[str, ...], suffix: str = "", shape: Shape | None = None
     ) -> str:
         output = self._add(layer.name + suffix, "INT8", shape or (1, *layer.shape))
-        self.operators.append(NamedOperator(kind, inputs, output))
+        self.operators.append(NamedOperator(kind, inputs, output, getattr(layer, "stride", 1)))
         self.tensor[layer.name] = output
         return output
 

@@ -8,6 +8,7 @@ tensors alive, so only the better one goes on); of a stretch with too many such 
 
 from __future__ import annotations
 
+from dse.cost.tflm.build import MICROCONTROLLER
 from dse.cost.tflm.graph import OperatorGraph
 from dse.cost.tflm.planner import Lifetime, aligned, lifetimes
 from dse.cost.tflm.scratch import scratch_bytes
@@ -69,7 +70,9 @@ class _Stretch:
                 if index in alive:
                     readers.setdefault(index, set()).add(step)
         # A kernel's scratch buffers are there while it runs.
-        self.scratch = [sum(map(aligned, scratch_bytes(operator, graph.tensors))) for operator in operators]
+        self.scratch = [
+            sum(map(aligned, scratch_bytes(operator, graph.tensors, MICROCONTROLLER))) for operator in operators
+        ]
         self.before = sum(alive[index].num_bytes for index in readers if index not in made)
         # By operator, what can be dropped behind it, if all others that read it have run: bytes, readers.
         self.dropped: list[list[tuple[int, set[int]]]] = [[] for _ in operators]

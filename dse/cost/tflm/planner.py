@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from dse.cost.tflm.build import MICROCONTROLLER, Build
 from dse.cost.tflm.graph import OperatorGraph
 from dse.cost.tflm.scratch import scratch_bytes
 
@@ -62,8 +63,9 @@ def arena_bytes(head: Bytes, tail: Bytes, starting: Bytes, larger: Callable[[Byt
     return aligned(larger(head + tail, starting))
 
 
-def lifetimes(graph: OperatorGraph) -> list[Lifetime]:
-    """Every tensor that takes arena, in the order in which the file numbers them, then the kernels' scratch buffers.
+def lifetimes(graph: OperatorGraph, build: Build = MICROCONTROLLER) -> list[Lifetime]:
+    """Every tensor that takes arena, in the order in which the file numbers them, then the scratch buffers of a build's
+    kernels.
 
     Inputs live from before the first operator, outputs to the last; what nothing reads lives while it is written, and
     what no operator knows before all others: it takes room all the same.
@@ -77,7 +79,7 @@ def lifetimes(graph: OperatorGraph) -> list[Lifetime]:
             last[index] = step
         for index in operator.outputs:
             first[index] = last[index] = step
-        scratch += [(num_bytes, step) for num_bytes in scratch_bytes(operator, graph.tensors)]
+        scratch += [(num_bytes, step) for num_bytes in scratch_bytes(operator, graph.tensors, build)]
     for index in graph.outputs:
         last[index] = len(graph.operators) - 1
     found = [

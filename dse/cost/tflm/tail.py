@@ -2,12 +2,11 @@
 
 The allocator goes down from the end of the arena: every request moves down by its size and on to its alignment. So the
 tail is a walk over the requests in the order of `MicroInterpreter::AllocateTensors`, with sizes that follow from the
-layout of TFLM's structs. Two builds are described: the x86-64 one of the package, whose interpreter records its
-allocations and can decompress weights, and a microcontroller's, which does neither. Both run the reference kernels.
+layout of TFLM's structs in a build: the x86-64 one of the package, whose interpreter records its allocations and can
+decompress weights, or a microcontroller's, which does neither, with the reference kernels or those of CMSIS-NN.
 
-Not described: variable tensors, several subgraphs, 16-bit activations, 4-bit weights, and optimized kernels (those of
-CMSIS-NN keep a little more per operator and ask for scratch buffers). File names are those of tensorflow/tflite-micro,
-below tensorflow/lite/micro.
+Not described: variable tensors, several subgraphs, 16-bit activations and 4-bit weights. File names are those of
+tensorflow/tflite-micro, below tensorflow/lite/micro.
 """
 
 from __future__ import annotations
@@ -16,8 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from dse.cost.tflm.build import Build
 from dse.cost.tflm.graph import Operator, OperatorGraph
-from dse.cost.tflm.scratch import scratch_bytes
+from dse.cost.tflm.scratch import kept_bytes, scratch_bytes
 from dse.errors import UnknownNameError
 
 # Convolutions are prepared with their input, weights and output, and from there once more with the bias too
@@ -28,23 +28,9 @@ MAX_SCRATCH_PER_OPERATOR = 12  # room for requests that is kept while operators 
 ALIGNMENT = 16  # of every buffer that a kernel asks for; micro_arena_constants.h
 
 
-@dataclass(frozen=True, slots=True)
-class Build:
-    """How a TFLM library was compiled, as far as its structs depend on it."""
-
-    pointer_bytes: int
-    enum_bytes: int = 4  # arm-none-eabi-gcc takes 1 unless it is told -fno-short-enums
-    recording: bool = False  # RecordingMicroAllocator instead of MicroAllocator
-    compression: bool = False  # compiled with USE_TFLM_COMPRESSION
-
-
-HOST = Build(8, recording=True, compression=True)
-# Four bytes for an enum are an upper bound, and right for most compilers. arm-none-eabi-gcc takes one byte by default:
-# then a tail is smaller by up to 2 % (8 bytes for each input, output and FULLY_CONNECTED, 6 for each ADD, 3 for MUL).
-MICROCONTROLLER = Build(4)
-
 # Members in order: ptr (also size_t and the pointer to the virtual functions), word (int, int32_t, float), short, byte
-# (bool, int8_t), double, enum, or another struct; behind the bar stands what exists with USE_TFLM_COMPRESSION only.
+# (bool, int8_t), double, enum, or another struct; behind the bar stands what exists with USE_TFLM_COMPRESSION only,
+# and behind the plus sign what newer sources have.
 STRUCTS = {
     # arena_allocator/single_arena_buffer_allocator.h, recording_single_arena_buffer_allocator.h
     "SingleArenaBufferAllocator": "2*ptr 5*ptr ptr word",
@@ -73,8 +59,8 @@ STRUCTS = {
     "TfLitePaddingValues": "4*word",
     "TfLiteConvParams": "enum 2*word enum 2*word enum",
     "TfLiteDepthwiseConvParams": "enum 3*word enum 2*word",
-    # The last two, a pointer to per-channel data and its length, are newer than that file: read off the library.
-    "TfLiteFullyConnectedParams": "2*enum 2*byte enum ptr word",
+    # A pointer to per-channel data and its length, read off the library: newer than the sources of August 2026.
+    "TfLiteFullyConnectedParams": "2*enum 2*byte enum + ptr word",
     "TfLiteTransposeConvParams": "enum 2*word 2*enum",
     "TfLitePoolParams": "enum 4*word enum TfLitePaddingValues",
     "TfLiteAddParams": "enum byte",  # that of SUB is the same
@@ -111,6 +97,12 @@ STRUCTS = {
     "OpDataConcatenation": "ConcatenationParams | 10*word",
     "OpDataPad": "PadParams word",
     "OpDataQuantize": "QuantizationParams 3*word",  # that of DEQUANTIZE is the same
+    # kernels/cmsis_nn/conv.cc, depthwise_conv.cc, fully_connected.cc, pooling.cc, softmax.cc, transpose_conv.cc
+    "CmsisNnConv": "OpDataConv word",
+    "CmsisNnFullyConnected": "OpDataFullyConnected 2*word ptr 3*word",
+    "CmsisNnPooling": "OpDataPooling word",
+    "CmsisNnSoftmax": "SoftmaxParams 2*word",
+    "CmsisNnTransposeConv": "ConvParams 3*word 2*ptr",
     "LeakyReluOpData": "6*word",
     "Relu6OpData": "2*word",
 }
@@ -164,6 +156,16 @@ KERNELS = {
     "UNPACK": ("TfLitePackParams", ""),
 }
 KNOWN_OPERATORS = frozenset(KERNELS)
+# What kernels of CMSIS-NN ask for in their Init instead.
+OF_CMSIS_NN = {
+    "AVERAGE_POOL_2D": "CmsisNnPooling",
+    "CONV_2D": "CmsisNnConv",
+    "DEPTHWISE_CONV_2D": "CmsisNnConv",
+    "FULLY_CONNECTED": "CmsisNnFullyConnected",
+    "MAX_POOL_2D": "CmsisNnPooling",
+    "SOFTMAX": "CmsisNnSoftmax",
+    "TRANSPOSE_CONV": "CmsisNnTransposeConv",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ class TailParts:
 
     num_tensors: int = 0  # constant or not
     kinds: tuple[str, ...] = ()  # of the operators, in order
-    multiplier_bytes: int = 0  # a multiplier and a shift for every output channel
+    multiplier_bytes: int = 0  # a multiplier and a shift for every output channel; with MVE sums of weights too
     num_scratch: int = 0  # buffers that kernels ask for in the head; the tail has a handle of each
     prepare_bytes: int = 0  # at most while an operator is prepared: multipliers so far, and zero points of its tensors
 
@@ -186,11 +188,13 @@ class TailParts:
         )
 
 
-def tail_parts(graph: OperatorGraph) -> TailParts:
+def tail_parts(graph: OperatorGraph, build: Build) -> TailParts:
     """The parts of a graph."""
     multipliers = prepare = 0
     for operator in graph.operators:
         multipliers += 2 * _up(4 * _num_multipliers(operator, graph), ALIGNMENT)
+        if build.kernels == "cmsis-nn":
+            multipliers += _up(kept_bytes(operator, graph.tensors, build.core), ALIGNMENT)
         used = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
         if operator.kind in TWICE_PREPARED:
             used += [index for index in (*operator.inputs[:2], *operator.outputs) if index >= 0]
@@ -199,7 +203,7 @@ def tail_parts(graph: OperatorGraph) -> TailParts:
         len(graph.tensors),
         tuple(operator.kind for operator in graph.operators),
         multipliers,
-        sum(len(scratch_bytes(operator, graph.tensors)) for operator in graph.operators),
+        sum(len(scratch_bytes(operator, graph.tensors, build)) for operator in graph.operators),
         prepare,
     )
 
@@ -212,7 +216,7 @@ def tail_bytes(graph: OperatorGraph, build: Build) -> int:
     (488, 132)
     """
     ends = [[graph.tensors[index].num_scales for index in indices] for indices in (graph.inputs, graph.outputs)]
-    return tail_of(tail_parts(graph), build, *ends)
+    return tail_of(tail_parts(graph, build), build, *ends)
 
 
 def tail_of(parts: TailParts, build: Build, inputs: Sequence[int], outputs: Sequence[int]) -> int:
@@ -279,9 +283,11 @@ def layout(struct: str, build: Build) -> tuple[int, int]:
     basic = {"ptr": build.pointer_bytes, "word": 4, "short": 2, "byte": 1, "double": 8, "enum": build.enum_bytes}
     if struct in basic:
         return basic[struct], basic[struct]
-    always, _, compressed = STRUCTS[struct].partition("|")
+    old, _, newer = STRUCTS[struct].partition("+")
+    always, _, compressed = old.partition("|")
+    members = always + (compressed if build.compression else "") + (newer if build.has_long_params else "")
     size, widest = 0, 1
-    for text in (always + compressed if build.compression else always).split():
+    for text in members.split():
         count, _, member = text.rpartition("*")
         member_size, alignment = layout(member, build)
         size = _up(size, alignment) + int(count or 1) * member_size
@@ -296,6 +302,8 @@ def _kernel(kind: str, build: Build) -> tuple[tuple[int, int], int]:
         params, data = KERNELS[kind]
     except KeyError:
         raise UnknownNameError("TFLM operator", kind, KNOWN_OPERATORS) from None
+    if build.kernels == "cmsis-nn":
+        data = OF_CMSIS_NN.get(kind, data)
     return layout(params, build) if params else (0, 1), layout(data, build)[0] if data else 0
 
 
