@@ -13,7 +13,12 @@ from dse.errors import FileError, UnknownNameError
 _INSTALLED = Path(__file__).parents[1] / "shipped"
 _CHECKOUT = Path(__file__).parents[2]
 _ALSO = {"search_spaces": "reference"}  # a subfolder whose files need not be named by it
-_KINDS = {"search_spaces": "space", "objectives": "task", "objectives/boards": "board"}
+_KINDS = {
+    "search_spaces": "space",
+    "objectives": "task",
+    "objectives/boards": "board",
+    "objectives/builds": "build profile",
+}
 
 
 def shipped_folder(folder: str) -> Path:

@@ -12,7 +12,7 @@ import click
 @click.command("check")
 @click.argument("files", nargs=-1, required=True)
 def command(files: tuple[str, ...]) -> None:
-    """Check FILES: spaces, tasks or boards, each told by its first key.
+    """Check FILES: spaces, tasks, boards or build profiles, each told by its keys.
 
     Says what is wrong with file, line and key; says what is right in one line each.
 
@@ -29,6 +29,7 @@ def check(name: str) -> str:
     from dse._util.strict_yaml import load
     from dse._util.units import bytes_text
     from dse.hardware.boards import list_boards, load_board
+    from dse.hardware.builds import list_builds, load_build
     from dse.space.space import list_spaces, load_space
     from dse.tasks import load_task
 
@@ -37,10 +38,17 @@ def check(name: str) -> str:
     if path.is_file():
         value = load(path).value
         keys = value if isinstance(value, dict) else {}
-        kind = "task" if "task" in keys else "board" if "sram_bytes" in keys or "core" in keys else "space"
+        marks = (
+            ("task", "task"),
+            ("sram_bytes", "board"),
+            ("core", "board"),
+            ("engine", "build"),
+            ("kernels", "build"),
+        )
+        kind = next((kind for key, kind in marks if key in keys), "space")
     elif path.parent == Path():
         stem = path.name.removesuffix(".yaml")
-        known = {"space": list_spaces(), "board": list_boards()}
+        known = {"space": list_spaces(), "board": list_boards(), "build": list_builds()}
         kind = next((k for k, files in known.items() if stem in {f.stem for f in files}), "space")
         if kind == "space" and stem not in {f.stem for f in list_spaces()}:
             from dse.tasks import list_tasks
@@ -53,6 +61,9 @@ def check(name: str) -> str:
     if kind == "board":
         board = load_board(name)
         return f"board {board.name}: arena {bytes_text(board.arena_bytes)}, model {board.model_bytes:,} bytes"
+    if kind == "build":
+        build = load_build(name)
+        return f"build {build.name}: {build.title}"
     space = load_space(name)
     size = space.size()
     count = "without end" if math.isinf(size) else f"{size:,.0f}" if size < 1e6 else f"{size:.1e}"

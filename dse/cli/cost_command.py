@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.hardware.latency import FAMILY, RUNTIMES
+from dse.cli.limits import BUILD
 
 if TYPE_CHECKING:
     from dse.cost.report import CostReport
@@ -23,13 +23,9 @@ Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 @click.command("cost")
 @click.argument("what")
 @click.option("--board", "boards", multiple=True, help="Does it fit this board? May be given several times.")
-@click.option(
-    "--runtime",
-    type=click.Choice([*RUNTIMES, *FAMILY]),
-    help="Whose memory must fit, and whose latency is shown first. [default: the board's]",
-)
+@BUILD
 @click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of a table.")
-def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bool) -> None:
+def command(what: str, boards: tuple[str, ...], build: str | None, as_json: bool) -> None:
     """Show what WHAT costs: a model (.tflite, .keras), a candidate (.json), a reference network, or a space.
 
     A model or a candidate is shown operator by operator or layer by layer, with its arena, what is alive where it needs
@@ -42,26 +38,26 @@ def command(what: str, boards: tuple[str, ...], runtime: str | None, as_json: bo
     """
     from dse.hardware.boards import load_boards
 
-    named = load_boards(boards)
+    named = load_boards(boards, build)
     match Path(what).suffix:
         case ".tflite":
-            _tflite(what, named, runtime, as_json)
+            _tflite(what, named, as_json)
         case ".keras":
-            _keras(what, named, runtime, as_json)
+            _keras(what, named, as_json)
         case ".json":
-            _candidate(what, named, runtime, as_json)
+            _candidate(what, named, as_json)
         case _:
-            _space(what, named, runtime, as_json)
+            _space(what, named, as_json)
 
 
-def _tflite(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+def _tflite(what: str, boards: list[Board], as_json: bool) -> None:
     from dse.tflite.reader import load_tflite
 
     content, graph = load_tflite(Path(what))
-    _model(what, graph, len(content), boards, runtime, as_json)
+    _model(what, graph, len(content), boards, as_json)
 
 
-def _keras(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+def _keras(what: str, boards: list[Board], as_json: bool) -> None:
     if not Path(what).is_file():  # said before TensorFlow is loaded
         from dse.errors import FileError
 
@@ -72,12 +68,10 @@ def _keras(what: str, boards: list[Board], runtime: str | None, as_json: bool) -
     content = int8_of_keras(Path(what))
     if not as_json:
         click.echo(f"{what}: converted to int8 with random images, as dse would export it", err=True)
-    _model(what, read_tflite(content, what), len(content), boards, runtime, as_json)
+    _model(what, read_tflite(content, what), len(content), boards, as_json)
 
 
-def _model(
-    what: str, graph: OperatorGraph, num_bytes: int, boards: list[Board], runtime: str | None, as_json: bool
-) -> None:
+def _model(what: str, graph: OperatorGraph, num_bytes: int, boards: list[Board], as_json: bool) -> None:
     from dse.cost.macs import kernel_tensors, macs_of
     from dse.cost.report import estimate_graph
     from dse.errors import FileError, OperatorError
@@ -91,17 +85,17 @@ def _model(
         output = graph.tensors[operator.outputs[0]]
         params = sum(graph.tensors[index].num_elements for index in kernel_tensors(operator, graph.tensors))
         rows.append((str(number), operator.kind, _shape(output.shape), params, macs_of(operator, graph.tensors)))
-    _show(what, {"model": what}, report, rows, boards, runtime, as_json)
+    _show(what, {"model": what}, report, rows, boards, as_json)
 
 
-def _candidate(what: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+def _candidate(what: str, boards: list[Board], as_json: bool) -> None:
     from dse.network.candidate import load_candidate
 
     candidate = load_candidate(Path(what))
-    _show_candidate(f"candidate {candidate.id}", candidate, boards, runtime, as_json)
+    _show_candidate(f"candidate {candidate.id}", candidate, boards, as_json)
 
 
-def _show_candidate(title: str, candidate: Candidate, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+def _show_candidate(title: str, candidate: Candidate, boards: list[Board], as_json: bool) -> None:
     from dse.cost.formulas import layer_costs
     from dse.cost.report import estimate
 
@@ -110,7 +104,7 @@ def _show_candidate(title: str, candidate: Candidate, boards: list[Board], runti
         for layer, cost in layer_costs(candidate.network)
         if cost.params or cost.macs
     ]
-    _show(title, {"id": candidate.id}, estimate(candidate.network), rows, boards, runtime, as_json)
+    _show(title, {"id": candidate.id}, estimate(candidate.network), rows, boards, as_json)
 
 
 def _show(
@@ -119,13 +113,12 @@ def _show(
     report: CostReport,
     rows: list[Row],
     boards: list[Board],
-    runtime: str | None,
     as_json: bool,
 ) -> None:
     from dse._util.units import bytes_text
     from dse.hardware.verdict import judge
 
-    verdicts = [judge(report, board, runtime or "") for board in boards]
+    verdicts = [judge(report, board) for board in boards]
     if as_json:
         for body in [verdict.to_dict() for verdict in verdicts] or [report.to_dict() | {"board": None}]:
             click.echo(json.dumps(name | body))
@@ -175,16 +168,16 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _space(name: str, boards: list[Board], runtime: str | None, as_json: bool) -> None:
+def _space(name: str, boards: list[Board], as_json: bool) -> None:
     from dse.references.networks import load_network, only_network
     from dse.screening.ranges import space_cost
 
     space = load_network(name)
     if not space.domains:
         title = f"{space.name}: {space.about}" if space.about else space.name
-        _show_candidate(title, only_network(space), boards, runtime, as_json)
+        _show_candidate(title, only_network(space), boards, as_json)
         return
-    found = space_cost(space, boards, runtime or "")
+    found = space_cost(space, boards)
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
         return

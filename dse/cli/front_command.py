@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from dse.cli.limits import limit_options, parse_limits
+from dse.cli.limits import BUILD, limit_options, parse_limits
 from dse.cli.messages import with_options
 
 if TYPE_CHECKING:
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
     multiple=True,
     help="The front of what fits this board; the search need not have known it. May be given several times.",
 )
+@BUILD
 @limit_options
 @click.option("--all", "every", is_flag=True, help="Every trial and how it ended, instead of the front.")
 @click.option("--json", "as_json", is_flag=True, help="A list of objects instead of a table.")
-def command(run: Path, boards: tuple[str, ...], every: bool, as_json: bool, **given_limits: str | None) -> None:
+def command(
+    run: Path, boards: tuple[str, ...], every: bool, as_json: bool, build: str | None, **given_limits: str | None
+) -> None:
     """Show the Pareto front of RUN, a folder that dse search wrote.
 
     Training does not depend on a board, so one run can be read for any: with --board, the costs are computed anew, and
@@ -49,7 +52,7 @@ def command(run: Path, boards: tuple[str, ...], every: bool, as_json: bool, **gi
     if every:
         print_trials(run, as_json)
         return
-    the_boards = load_boards(boards)
+    the_boards = load_boards(boards, build)
     print_front(run, the_boards, as_json, parse_limits(given_limits, the_boards, needed=False))
 
 
@@ -156,8 +159,8 @@ def print_front(
 
 
 def _row(row: dict[str, Any], board: Board | None, records: list[TrialRecord]) -> dict[str, Any]:
-    """A row with the ranges of what depends on a board, by the board's own runtime, None where nothing is known of it;
-    without a board the upper ends that the search recorded."""
+    """A row with the ranges of what depends on a board, None where nothing is known of it; without a board the upper
+    ends that the search recorded."""
     from dse.cost.metrics import METRICS
     from dse.cost.report import estimate
     from dse.hardware.verdict import judge
@@ -173,9 +176,7 @@ def _row(row: dict[str, Any], board: Board | None, records: list[TrialRecord]) -
 
 def _objectives(objectives: list[str], board: Board | None) -> list[str]:
     """Those of the run; where a board's engine has no arena, the memory that it has."""
-    from dse.hardware.budget import memory_of
-
-    memory = memory_of(board.runtime if board else "")
+    memory = board.build.memory if board else "arena_bytes"
     return [memory if name == "arena_bytes" else name for name in objectives]
 
 
@@ -184,15 +185,14 @@ def _print_table(run: Path, objectives: list[str], rows: list[dict[str, Any]], b
 
     from dse.cli.tables import print_table
     from dse.cost.metrics import BY_NAME, LIMITED, LIMITED_COSTS
-    from dse.hardware.budget import memory_of
     from dse.search.record import share_text
 
     where = f"{run} on {board.name}" if board else str(run)
     table = Table(title=escape(f"Pareto front of {where}: {', '.join(objectives)}"), title_justify="left")
-    memory = memory_of(board.runtime if board else "")
+    memory = board.build.memory if board else "arena_bytes"
     costs = [BY_NAME[memory] if m.name == "arena_bytes" else m for m in LIMITED_COSTS]
     ranges = [m for m in LIMITED if m.by_board and (m.name in objectives or _is_shown(m.name, rows, board))]
-    titles = [f"{metric.title} ({board.runtime})" if board else metric.title for metric in ranges]
+    titles = [f"{metric.title} ({board.build.name})" if board else metric.title for metric in ranges]
     seeds = any("seeds" in row for row in rows)
     share = any("share" in row for row in rows)
     for name in (

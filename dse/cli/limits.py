@@ -14,6 +14,9 @@ from dse.errors import DseError
 if TYPE_CHECKING:
     from dse.hardware.boards import Board
 
+BUILD = click.option(
+    "--build", help="What runs there: a YAML file or a shipped name (dse list builds). [default: the board's first]"
+)
 METRIC_OF = {metric.limit.option: metric for metric in LIMITED if metric.limit}
 
 

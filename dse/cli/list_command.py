@@ -6,13 +6,13 @@ import click
 
 WHICH = """  In percent: how much of the best front of NAS-Bench-Macro each has found with 40 and with 160 trainings.
   Take bayes, for thousands of trials too; grid to have all of a small space; random to compare with."""
-KINDS = ("spaces", "references", "boards", "tasks", "blocks", "explorers")
+KINDS = ("spaces", "references", "boards", "builds", "tasks", "blocks", "explorers")
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 def command(kind: str | None) -> None:
-    """List the shipped spaces, reference networks, boards and tasks, the blocks of the grammar, and the explorers.
+    """List the shipped spaces, reference networks, boards, what runs on them, tasks, blocks and explorers.
 
     \b
     Example:
@@ -32,6 +32,7 @@ def entries(kind: str) -> list[tuple[str, str]]:
     from dse._util.strict_yaml import load
     from dse._util.units import bytes_text
     from dse.hardware.boards import list_boards, load_board
+    from dse.hardware.builds import list_builds, load_build
     from dse.network.blocks import BLOCKS
     from dse.search.explorers.names import EXPLORERS
     from dse.space.space import list_references, list_spaces
@@ -48,6 +49,8 @@ def entries(kind: str) -> list[tuple[str, str]]:
                 (b.name, f"{b.title}: arena {bytes_text(b.arena_bytes)}, model {bytes_text(b.model_bytes)}")
                 for b in boards
             ]
+        case "builds":
+            return [(one.name, one.title) for one in (load_build(str(file)) for file in list_builds())]
         case "tasks":
             return [(file.stem, load_task(str(file)).about) for file in list_tasks()]
         case "blocks":

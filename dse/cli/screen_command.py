@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.cli.limits import limit_options, parse_limits
+from dse.cli.limits import BUILD, limit_options, parse_limits
 from dse.errors import DseError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--count", type=click.IntRange(min=1, max=10_000_000), default=10_000, show_default=True, help="Candidates drawn."
 )
+@BUILD
 @limit_options
 @click.option(
     "--resolution", type=click.IntRange(min=8, max=1024), default=32, show_default=True,
@@ -46,6 +47,7 @@ def command(
     workers: int | None,
     out: Path | None,
     as_json: bool,
+    build: str | None,
     **given_limits: str | None,
 ) -> None:
     """Look at a whole space before anything is trained.
@@ -69,20 +71,21 @@ def command(
     from dse.space.space import Defaults, load_space
 
     the_space = load_space(space)
-    the_boards = load_boards(boards)
+    the_boards = load_boards(boards, build)
     limits = parse_limits(given_limits, the_boards)
     defaults = Defaults((resolution, resolution, 3), classes)
+    budgets = Budgets.of_boards(the_boards, **limits)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"screening {the_space.name}", total=count)
         screened = screen(
             the_space, defaults, count=count, seed=seed, workers=workers or os.cpu_count() or 1,
-            progress=lambda done: bar.update(task, completed=done),
+            libraries=budgets.libraries, progress=lambda done: bar.update(task, completed=done),
         )  # fmt: skip
     if not screened.possible.any():
         raise DseError(
             f"none of {count:,} candidates of {the_space.name} describes a network for {resolution}x{resolution} images"
         )
-    figures = report(the_space, defaults, screened, Budgets.of_boards(the_boards, **limits))
+    figures = report(the_space, defaults, screened, budgets)
     folder = out or Path("results") / "-".join(["screen", the_space.name, *(board.name for board in the_boards)])
     from dse.plots.screening import write_screen_plots
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dse.cli.ending import end_of_run
-from dse.cli.limits import limit_options, parse_limits
+from dse.cli.limits import BUILD, limit_options, parse_limits
 from dse.cli.one_network import ARITHMETIC
 from dse.errors import DseError
 from dse.search.fidelity.names import FIDELITIES, Fidelity
@@ -118,6 +118,7 @@ if TYPE_CHECKING:
     "--storage",
     help="Keep the study in this database, such as postgresql://user@host/name, instead of study.db in the folder.",
 )
+@BUILD
 @limit_options
 @click.option(
     "--export/--no-export", "exporting", default=True, show_default=True, help="Export the front when the search ends."
@@ -152,6 +153,7 @@ def command(
     storage: str | None,
     exporting: bool,
     test_images: int | None,
+    build: str | None,
     **given_limits: str | None,
 ) -> None:
     """Search a space for networks that fit a board, or one of several.
@@ -179,7 +181,7 @@ def command(
         raise DseError("--ui-port is the port of a --ui, and none is asked for")
     shares = parse_explorers(explorers) if explorers else {}
     the_space, the_task = load_space(space), load_task(task)
-    the_boards = tuple(load_boards(boards))
+    the_boards = tuple(load_boards(boards, build))
     limits = parse_limits(given_limits, the_boards)
     settings = Settings(
         space=the_space,

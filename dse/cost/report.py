@@ -7,7 +7,7 @@ within a per cent, or a few hundred bytes of a tiny file (`flash`).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from dse.cost.flash import flash_bytes
@@ -15,7 +15,7 @@ from dse.cost.formulas import layer_costs
 from dse.cost.macs import UNCOUNTED, kernel_tensors
 from dse.cost.tflm.arena import arena_of
 from dse.cost.tflm.arrange import arranged
-from dse.cost.tflm.build import HOST, MICROCONTROLLER
+from dse.cost.tflm.build import HOST, MICROCONTROLLER, Build
 from dse.cost.tflm.graph import OperatorGraph
 from dse.cost.tflm.lowering import lower
 from dse.cost.tflm.planner import arena_bytes, lifetimes, peak
@@ -46,15 +46,22 @@ class CostReport:
     plan: str  # greedy: as TFLM finds it; offline: as the file says
     operators: dict[str, int]
     work: Work
+    build: Build = field(repr=False)  # the library whose arena that is
+    graph: OperatorGraph = field(repr=False, compare=False)
 
     @property
     def arena_bytes(self) -> int:
         """What an arena must have: head and tail together, or what starting takes where activations are tiny."""
         return arena_bytes(self.arena_head_bytes, self.arena_tail_bytes, self.arena_starting_bytes)
 
+    def on(self, build: Build) -> CostReport:
+        """The same with another library, which takes another arena."""
+        return self if build == self.build else replace(self, build=build, **_memory(self.graph, build))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        values = asdict(self)
+        shown = [each.name for each in fields(self) if each.name not in ("build", "graph")]
+        values = {name: getattr(self, name) for name in shown} | {"work": asdict(self.work)}
         values["peak_tensors"] = [{"operator": name, "bytes": size} for name, size in self.peak_tensors]
         return values | {"arena_bytes": self.arena_bytes}
 
@@ -77,11 +84,31 @@ def estimate_graph(graph: OperatorGraph, num_bytes: int) -> CostReport:
 
 
 def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> CostReport:
-    tensors, arena = lifetimes(graph), arena_of(graph, MICROCONTROLLER)
-    worst = peak(tensors)
-    writers = {index: operator.kind for operator in graph.operators for index in operator.outputs}
     work = graph_work(graph)
     engine = engine_memory([engine_parts(graph)])
+    return CostReport(
+        params=params,
+        trainable_params=trainable,
+        deployed_params=_deployed_params(graph),
+        macs=work.macs,
+        arena_tail_bytes_host=tail_bytes(graph, HOST),
+        flash_bytes=flash,
+        inplace_bytes=engine.inplace_bytes,
+        fused_bytes=engine.fused_bytes,
+        plan="offline" if graph.offline else "greedy",
+        operators=graph.counts(),
+        work=work,
+        build=MICROCONTROLLER,
+        graph=graph,
+        **_memory(graph, MICROCONTROLLER),
+    )
+
+
+def _memory(graph: OperatorGraph, build: Build) -> dict[str, Any]:
+    """The fields of a report that depend on the library."""
+    tensors, arena = lifetimes(graph, build), arena_of(graph, build)
+    worst = peak(tensors)
+    writers = {index: operator.kind for operator in graph.operators for index in operator.outputs}
 
     def called(index: int) -> str:
         if index >= len(graph.tensors):
@@ -90,24 +117,13 @@ def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> Co
 
     running = graph.operators[worst.operator]
     sizes = {tensor.tensor: tensor.num_bytes for tensor in tensors}
-    return CostReport(
-        params=params,
-        trainable_params=trainable,
-        deployed_params=_deployed_params(graph),
-        macs=work.macs,
-        arena_head_bytes=arena.head_bytes,
-        arena_tail_bytes=arena.tail_bytes,
-        arena_tail_bytes_host=tail_bytes(graph, HOST),
-        arena_starting_bytes=arena.starting_bytes,
-        flash_bytes=flash,
-        inplace_bytes=engine.inplace_bytes,
-        fused_bytes=engine.fused_bytes,
-        peak_operator=called(running.outputs[0]),
-        peak_tensors=tuple((called(index), sizes[index]) for index in worst.tensors),
-        plan="offline" if graph.offline else "greedy",
-        operators=graph.counts(),
-        work=work,
-    )
+    return {
+        "arena_head_bytes": arena.head_bytes,
+        "arena_tail_bytes": arena.tail_bytes,
+        "arena_starting_bytes": arena.starting_bytes,
+        "peak_operator": called(running.outputs[0]),
+        "peak_tensors": tuple((called(index), sizes[index]) for index in worst.tensors),
+    }
 
 
 def _deployed_params(graph: OperatorGraph) -> int:

@@ -15,9 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from dse._util.files import write_atomic
-from dse.cost.report import estimate_graph
 from dse.cost.tflm.graph import OperatorGraph
-from dse.export.firmware import Arena, Firmware, Golden, Quantized, arena_of, firmware_files, load_golden, save_golden
+from dse.export.firmware import Firmware, Golden, Quantized, arena_of, firmware_files, load_golden, save_golden
 from dse.export.readme import readme
 from dse.export.report import REPORT, BundleReport, no_bundle, read_report
 from dse.network.candidate import Candidate, load_candidate
@@ -41,11 +40,6 @@ class Models:
     def graph(self) -> OperatorGraph:
         """What stands in the int8 file."""
         return read_tflite(self.int8)
-
-    @cached_property
-    def arena(self) -> Arena:
-        """The arena that the int8 file needs on the target."""
-        return arena_of(self.graph, estimate_graph(self.graph, len(self.int8)))
 
     @cached_property
     def ends(self) -> tuple[Quantized, Quantized]:
@@ -87,7 +81,13 @@ def write_bundle(folder: Path, models: Models, golden: Golden, report: BundleRep
 def texts(models: Models, golden: Golden, report: BundleReport) -> dict[str, str]:
     """The files that follow from the others, by their place in the bundle."""
     firmware = Firmware(
-        models.candidate.id, models.int8, models.graph, models.arena, *models.ends, models.classes, golden
+        models.candidate.id,
+        models.int8,
+        models.graph,
+        arena_of(models.graph, report.boards),
+        *models.ends,
+        models.classes,
+        golden,
     )
     files = {f"firmware/{name}": text for name, text in firmware_files(firmware).items()}
     return files | {"labels.txt": "\n".join(models.classes) + "\n", "README.md": readme(report)}

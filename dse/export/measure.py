@@ -14,11 +14,12 @@ from dse.cost.report import CostReport, estimate
 from dse.data.images import Images
 from dse.errors import ExportError
 from dse.export.bundle import Models, Note
-from dse.export.firmware import Arena
+from dse.export.firmware import FirmwareArena, arena_of
 from dse.export.report import (
     Accuracies,
     AddedNoise,
     ArenaFigures,
+    BuildArena,
     Energy,
     FileFigures,
     FineTuned,
@@ -60,9 +61,10 @@ def measure_files(models: Models, boards: Iterable[Board], probe: np.ndarray) ->
     _check_ends(models)
     tflm = run_tflm(models.int8, probe[:1], processes=1)
     cost = estimate(models.candidate.network)
-    # What a board has to hold: measured but for the tail, which only a board could show with its 32-bit pointers.
-    on_target = replace(cost, arena_head_bytes=tflm.head_bytes, flash_bytes=len(models.int8))
-    graph, arena = models.graph, models.arena
+    # What a board has to hold: the arena as computed, since only a board could show it with its 32-bit pointers.
+    on_target = replace(cost, flash_bytes=len(models.int8))
+    graph, boards = models.graph, list(boards)
+    arena = arena_of(graph, boards)
     source, target = (Scale(**asdict(end)) for end in models.ends)
     return FileFigures(
         predicted=_predicted(cost),
@@ -74,7 +76,14 @@ def measure_files(models: Models, boards: Iterable[Board], probe: np.ndarray) ->
             plan="offline" if graph.offline else "greedy",
         ),
         arena=ArenaFigures(
-            bytes=arena.num_bytes, needed_bytes=arena.needed_bytes, margin_bytes=arena.margin_bytes, how=arena.how
+            bytes=arena.num_bytes,
+            needed_bytes=arena.needed_bytes,
+            margin_bytes=arena.margin_bytes,
+            how=arena.how,
+            by_build={
+                name: BuildArena(head_bytes=one.head_bytes, tail_bytes=one.tail_bytes, bytes=one.num_bytes)
+                for name, one in arena.by_build.items()
+            },
         ),
         input_shape=models.candidate.input_shape,
         feed="pixel - 128",
@@ -161,11 +170,12 @@ def _predicted(cost: CostReport) -> Predicted:
     )
 
 
-def _on_board(cost: CostReport, board: Board, arena: Arena) -> OnBoard:
+def _on_board(cost: CostReport, board: Board, arena: FirmwareArena) -> OnBoard:
     verdict = judge(cost, board)
     latencies = tuple(map(_latency, verdict.latencies.values()))
     energy = verdict.energy
     return OnBoard(
+        build=verdict.build.name,
         fits=verdict.fits,
         over_by=verdict.over_by,
         left=verdict.left,

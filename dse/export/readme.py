@@ -29,9 +29,12 @@ Operators: {operators}.
 
 {_table(report)}
 
-The head is TFLM's, with {plan}. On a 32-bit microcontroller the tail is {predicted.arena_tail_bytes:,}
-bytes, so the arena must have {arena.needed_bytes:,}, with what TFLM needs to start. `firmware/model_settings.h`
-gives it {arena.bytes:,}: {arena.margin_bytes:,} more, for the scratch buffers of optimised kernels.
+The head is TFLM's, with {plan}. On a 32-bit microcontroller the arena must have
+
+{_arenas(report)}
+
+`firmware/model_settings.h` gives it {arena.bytes:,}: {arena.margin_bytes:,} more, for other compilers and newer
+sources.
 
 {boards}
 
@@ -60,6 +63,14 @@ def _table(report: BundleReport) -> str:
         )
     ]
     return "\n".join(("| bytes | predicted | measured |", "|---|---|---|", *rows))
+
+
+def _arenas(report: BundleReport) -> str:
+    rows = [
+        f"| {name} | {one.head_bytes:,} | {one.tail_bytes:,} | {one.bytes:,} |"
+        for name, one in report.arena.by_build.items()
+    ]
+    return "\n".join(("| build | head | tail | arena |", "|---|---|---|---|", *rows))
 
 
 def _board_line(name: str, verdict: OnBoard) -> str:

@@ -114,13 +114,22 @@ class Measured(Part):
     plan: str
 
 
+class BuildArena(Part):
+    """Bytes of the arena with one build profile."""
+
+    head_bytes: Count
+    tail_bytes: Count
+    bytes: Count
+
+
 class ArenaFigures(Part):
-    """Bytes of the arena that firmware allocates."""
+    """Bytes of the arena that firmware allocates: the largest over build profiles, and a margin."""
 
     bytes: Count
     needed_bytes: Count
     margin_bytes: Count
     how: str
+    by_build: dict[str, BuildArena] = {}  # none in reports from before there were build profiles
 
 
 class Scale(Part):
@@ -148,6 +157,7 @@ class Energy(Part):
 class OnBoard(Part):
     """Whether the file fits a board, how long it takes there, and what the board leaves for it in bytes."""
 
+    build: str = ""  # the profile that is meant
     fits: bool
     over_by: dict[str, int]
     left: dict[str, int]

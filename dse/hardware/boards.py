@@ -4,31 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from dse._util.shipped import find, shipped
 from dse._util.strict_yaml import load
+from dse.cost.tflm.build import Build
 from dse.errors import DseError
+from dse.hardware.builds import BuildProfile, load_build
+from dse.hardware.figures import Amount, Figure
 
 FOLDER = "objectives/boards"
-
-
-class Figure(BaseModel):
-    """A number with its source."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    value: Annotated[int, Field(ge=0)]
-    source: Annotated[str, Field(min_length=1)]
-
-
-class Amount(BaseModel):
-    """A number that need not be whole, with its source."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    value: Annotated[float, Field(gt=0)]
-    source: Annotated[str, Field(min_length=1)]
 
 
 class Board(BaseModel):
@@ -43,14 +30,28 @@ class Board(BaseModel):
     sram_reserved_bytes: Figure
     flash_bytes: Figure
     flash_reserved_bytes: Figure
-    runtime: Literal["tflm", "tflm-cmsis-nn", "tinyengine", "linux"]
+    # Build profiles that are usual there; what fits and how long it takes is meant with the first.
+    builds: Annotated[list[str], Field(min_length=1)] | None = None
+    runtime: str | None = None  # the only one, in files from before there were build profiles
     # Both or neither: energy is their product with the latency, and only a sourced figure is given.
     supply_volts: Amount | None = None
     active_milliamps: Amount | None = None
     about: str = ""
 
+    @field_validator("builds", "runtime")
+    @classmethod
+    def _known(cls, value: list[str] | str | None) -> list[str] | str | None:
+        for name in [value] if isinstance(value, str) else value or []:
+            try:
+                load_build(name)
+            except DseError as error:
+                raise ValueError(str(error)) from None
+        return value
+
     @model_validator(mode="after")
     def _sound(self) -> Self:
+        if (self.builds is None) == (self.runtime is None):
+            raise ValueError("builds is missing: expected the build profiles that are usual there (dse list builds)")
         for what in ("sram", "flash"):
             total, reserved = getattr(self, f"{what}_bytes").value, getattr(self, f"{what}_reserved_bytes").value
             if reserved >= total:
@@ -58,6 +59,16 @@ class Board(BaseModel):
         if (self.supply_volts is None) != (self.active_milliamps is None):
             raise ValueError("supply_volts and active_milliamps need each other: give both or neither")
         return self
+
+    @property
+    def build(self) -> BuildProfile:
+        """The build profile that is meant where none is named."""
+        return load_build(self.builds[0] if self.builds else str(self.runtime))
+
+    def library(self, build: str = "") -> Build:
+        """The TFLM library that runs there, by its own build profile or another; one that stands for it where none
+        does."""
+        return (load_build(build) if build else self.build).library(self.core)
 
     @property
     def arena_bytes(self) -> int:
@@ -76,11 +87,17 @@ def load_board(name: str) -> Board:
     return document.check(Board, document.value)
 
 
-def load_boards(names: Iterable[str]) -> list[Board]:
-    """Several boards, each once. Raises DseError for two that differ and have one name."""
+def load_boards(names: Iterable[str], build: str | None = None) -> list[Board]:
+    """Several boards, each once, with another build profile where one is named. Raises DseError for two that differ and
+    have one name."""
     found: dict[str, Board] = {}
+    names = list(names)
+    if build and not names:
+        raise DseError("`build` is what runs on a board, and no board is named; expected `board` too (dse list boards)")
     for name in names:
         board = load_board(name)
+        if build:
+            board = board.model_copy(update={"builds": [load_build(build).name], "runtime": None})
         if found.setdefault(board.name, board) != board:
             raise DseError(f"two different boards are called {board.name!r}; give the one in {name} a name of its own")
     return list(found.values())

@@ -7,28 +7,24 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from dse.cost.metrics import BY_NAME, COSTS, by_board, figure
+from dse.cost.tflm.build import MICROCONTROLLER, Build
 from dse.cost.work import Work
 from dse.errors import UnknownNameError
 from dse.hardware.board_metrics import check_known, upper_end
 from dse.hardware.boards import Board
+from dse.hardware.builds import load_build
 
 NO_BOARD = "any board"
 
 
-def memory_of(runtime: str) -> str:
-    """The cost that a board's memory limits with a runtime.
-
-    >>> memory_of("tinyengine"), memory_of("tflm")
-    ('inplace_bytes', 'arena_bytes')
-    """
-    return "inplace_bytes" if runtime == "tinyengine" else "arena_bytes"
-
-
 class Cost(Protocol):
-    """What a budget limits: it has an attribute for every metric that needs no board, and the work for the others."""
+    """What a budget limits: it has an attribute for every metric that needs no board, the work for the others, and with
+    another TFLM library another arena."""
 
     @property
     def work(self) -> Work: ...
+
+    def on(self, build: Build) -> Cost: ...
 
 
 @dataclass(frozen=True, init=False, slots=True)
@@ -37,35 +33,38 @@ class Budget:
 
     by_name: Mapping[str, float]
     board: Board | None  # on which latency and energy are meant; None where no limit asks for one
-    runtime: str
+    build: str  # the profile that is meant, where it is not the board's
+    library: Build  # whose arena is meant; any board's where none is limited
 
-    def __init__(self, board: Board | None = None, runtime: str = "", /, **limits: float | None) -> None:
+    def __init__(self, board: Board | None = None, build: str = "", /, **limits: float | None) -> None:
         """Raises UnknownNameError for what is no metric, BoardError where a limit needs a board that knows it."""
         names = [metric.name for metric in COSTS]
         for name in limits:
             if name not in names:
                 raise UnknownNameError("limit", name, names)
         given = {name: limit for name in names if (limit := limits.get(name)) is not None}
-        check_known(given, [board] if board else [], runtime)
+        check_known(given, [board] if board else [], build)
         needed = by_board(given)
         object.__setattr__(self, "by_name", given)
         object.__setattr__(self, "board", board if needed else None)
-        object.__setattr__(self, "runtime", runtime if needed else "")
+        object.__setattr__(self, "build", build if needed else "")
+        library = board.library(build) if board and "arena_bytes" in given else MICROCONTROLLER
+        object.__setattr__(self, "library", library)
 
     @classmethod
-    def of_board(cls, board: Board, runtime: str = "", /, **limits: float | None) -> Budget:
+    def of_board(cls, board: Board, build: str = "", /, **limits: float | None) -> Budget:
         """What the board allows, and the user's own limits where they are stricter.
 
-        `arena_bytes` among them limits the memory, so whatever takes it with the runtime: the board's, or one named.
-        Raises BoardError where a limit is on what is not known of the board.
+        `arena_bytes` among them limits the memory, so whatever takes it with the build profile: the board's, or one
+        named. Raises BoardError where a limit is on what is not known of the board.
         """
-        memory = memory_of(runtime or board.runtime)
+        memory = (load_build(build) if build else board.build).memory
         given: dict[str, float] = {memory: board.arena_bytes, "flash_bytes": board.model_bytes}
         for name, limit in limits.items():
             if limit is not None:
                 limited = memory if name == "arena_bytes" else name
                 given[limited] = min(limit, given.get(limited, limit))
-        return cls(board, runtime, **given)
+        return cls(board, build, **given)
 
     def limits(self) -> dict[str, float]:
         """The limits that are set, by the name of what they limit."""
@@ -74,8 +73,8 @@ class Budget:
     def value(self, cost: Cost, name: str) -> float:
         """What a limit is held against: on the board of the budget where it depends on one."""
         if self.board and BY_NAME[name].by_board:
-            return upper_end(name, cost.work, self.board, self.runtime)
-        return cast(float, getattr(cost, name))
+            return upper_end(name, cost.work, self.board, self.build)
+        return cast(float, getattr(cost.on(self.library), name))
 
     def violations(self, cost: Cost) -> dict[str, float]:
         """By how much every limit is broken, relative to it; negative where there is room."""
@@ -106,8 +105,13 @@ class Budgets:
 
         Raises BoardError where a limit is on what is not known of one of them.
         """
-        found = {board.name: Budget.of_board(board, board.runtime, **limits) for board in boards}
+        found = {board.name: Budget.of_board(board, **limits) for board in boards}
         return cls(found or {NO_BOARD: Budget(**limits)})
+
+    @property
+    def libraries(self) -> tuple[Build, ...]:
+        """Those whose arenas are meant, each once, the first board's first."""
+        return tuple(dict.fromkeys(budget.library for budget in self.by_board.values()))
 
     def nearest(self, cost: Cost) -> str:
         """The board whose budget is kept to with most room, or broken least."""

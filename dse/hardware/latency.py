@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from dse._util.units import milliseconds_text
 from dse.cost.work import Work
 from dse.hardware.boards import Board
+from dse.hardware.builds import load_build
 from dse.hardware.latency_fit import ALIKE, published_fit
 
 RUNTIMES = {
@@ -21,7 +22,6 @@ RUNTIMES = {
     "tflm-cmsis-nn": "TFLM, or another runtime, with the kernels of CMSIS-NN",
     "vendor": "an optimised engine: STM32Cube.AI, Plumerai, HALE, TinyEngine, ESP-NN",
 }
-FAMILY = {"tinyengine": "vendor"}  # runtimes of which only the family was fitted
 # Measured over predicted on boards left out of the fit. It held 80 % of the held-out measurements of every core, the
 # worst core (Cortex-M4) setting the width. `python -m benchmarks.latency_check` prints them; a test fits and compares.
 # The widths differ because the families do: "vendor" holds engines of three years, "tflm-cmsis-nn" an old TFLM that
@@ -43,15 +43,6 @@ class LatencyRange:
         return f"{milliseconds_text(self.low_ms)} to {milliseconds_text(self.high_ms)} ({self.runtime})"
 
 
-def family(runtime: str) -> str:
-    """The runtime of RUNTIMES as which one was measured; itself where there is no other.
-
-    >>> family("tinyengine"), family("tflm")
-    ('vendor', 'tflm')
-    """
-    return FAMILY.get(runtime, runtime)
-
-
 def latency_range(work: Work, core: str, clock_mhz: float, runtime: str) -> LatencyRange | None:
     """Milliseconds of one inference, from low to high; None where no measurement supports it (`describe` says why).
 
@@ -61,10 +52,9 @@ def latency_range(work: Work, core: str, clock_mhz: float, runtime: str) -> Late
 
     >>> print(latency_range(Work(conv_macs=5_000_000, kernel_outputs=100_000), "cortex-m7", 216, "vendor"))
     21.3 ms to 40.8 ms (vendor)
-    >>> latency_range(Work(conv_macs=5_000_000), "cortex-a72", 1800, "linux") is None
+    >>> latency_range(Work(conv_macs=5_000_000), "cortex-a72", 1800, "") is None
     True
     """
-    runtime = family(runtime)
     if runtime not in RUNTIMES:
         return None
     cycles = published_fit().cycles(work, core, runtime)
@@ -75,20 +65,20 @@ def latency_range(work: Work, core: str, clock_mhz: float, runtime: str) -> Late
     return LatencyRange(milliseconds * low, milliseconds * high, runtime)
 
 
-def board_latency(work: Work, board: Board, runtime: str = "") -> LatencyRange | None:
-    """`latency_range` on a board; its own runtime unless another is named, which is the firmware's choice."""
-    return latency_range(work, board.core, board.clock_mhz.value, runtime or board.runtime)
+def board_latency(work: Work, board: Board, build: str = "") -> LatencyRange | None:
+    """`latency_range` on a board with its own build profile, unless another is named."""
+    profile = load_build(build) if build else board.build
+    return latency_range(work, board.core, board.clock_mhz.value, profile.latency)
 
 
 def describe(core: str, runtime: str) -> str:
     """Which measurements stand behind a latency, or why there is none; one line.
 
-    >>> describe("cortex-a72", "linux")
-    "no latency: runtime 'linux' was not measured; measured: tflm, tflm-cmsis-nn, vendor"
+    >>> describe("cortex-a72", "")
+    'no latency: what runs there was not measured; measured: tflm, tflm-cmsis-nn, vendor'
     """
-    runtime = family(runtime)
     if runtime not in RUNTIMES:
-        return f"no latency: runtime {runtime!r} was not measured; measured: {', '.join(RUNTIMES)}"
+        return f"no latency: what runs there was not measured; measured: {', '.join(RUNTIMES)}"
     fit = published_fit()
     if not fit.supports(core, runtime):
         cores = sorted({one.core for one in fit.measurements if one.runtime == runtime})

@@ -9,18 +9,20 @@ from dse._util.units import bytes_text
 from dse.cost.report import CostReport
 from dse.hardware.boards import Board
 from dse.hardware.budget import Budget
+from dse.hardware.builds import BuildProfile, load_build
 from dse.hardware.energy import EnergyRange, energy_range
-from dse.hardware.latency import RUNTIMES, LatencyRange, board_latency, describe, family
+from dse.hardware.latency import RUNTIMES, LatencyRange, describe, latency_range
 
 
 @dataclass(frozen=True)
 class Verdict:
     """One cost on one board."""
 
-    cost: CostReport
+    cost: CostReport  # with the build profile
     board: Board
+    build: BuildProfile
     left: dict[str, int]  # bytes of memory and flash that are left; negative where it does not fit
-    latencies: dict[str, LatencyRange]  # by runtime, the board's own (or the one asked for) first; empty for no data
+    latencies: dict[str, LatencyRange]  # by what was measured, that of the build profile first; empty for no data
     basis: str  # what stands behind the first latency, or why there is none
     energy: EnergyRange | None
 
@@ -35,7 +37,8 @@ class Verdict:
         for name, left in self.left.items():
             what = {"inplace_bytes": "memory in place"}.get(name, name.removesuffix("_bytes"))
             parts.append(f"{what} {bytes_text(abs(left))} {'left' if left >= 0 else 'too much'}")
-        return f"{self.board.name}: {'fits' if self.fits else 'does not fit'}: {', '.join(parts)}"
+        fits = "fits" if self.fits else "does not fit"
+        return f"{self.board.name}: {fits}: {', '.join(parts)} (build {self.build.name})"
 
     @property
     def over_by(self) -> dict[str, int]:
@@ -47,6 +50,7 @@ class Verdict:
         first = next(iter(self.latencies.values()), None)
         return self.cost.to_dict() | {
             "board": self.board.name,
+            "build": self.build.name,
             "fits": self.fits,
             "over_by": self.over_by,
             "left": self.left,
@@ -57,21 +61,23 @@ class Verdict:
         }
 
 
-def judge(cost: CostReport, board: Board, runtime: str = "") -> Verdict:
-    """The verdict on a board, with its own runtime unless another is named."""
-    limits = Budget.of_board(board, runtime).limits()
-    runtime = family(runtime or board.runtime)
+def judge(cost: CostReport, board: Board, build: str = "") -> Verdict:
+    """The verdict on a board, with its own build profile unless another is named."""
+    profile = load_build(build) if build else board.build
+    limits = Budget.of_board(board, build).limits()
+    cost = cost.on(profile.library(board.core))
     found = {}
-    for name in dict.fromkeys((runtime, *RUNTIMES)):
-        if latency := board_latency(cost.work, board, name):
+    for name in dict.fromkeys((profile.latency, *RUNTIMES)):
+        if latency := latency_range(cost.work, board.core, board.clock_mhz.value, name):
             found[name] = latency
-    own = found.get(runtime)
+    own = found.get(profile.latency)
     return Verdict(
         cost,
         board,
+        profile,
         {name: int(limit) - getattr(cost, name) for name, limit in limits.items()},  # of a board: bytes
         found if own else {},
-        describe(board.core, runtime),
+        describe(board.core, profile.latency),
         energy_range(own, board) if own else None,
     )
 

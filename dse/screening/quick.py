@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dse.cost.tflm.build import MICROCONTROLLER, Build
 from dse.errors import NetworkError
 from dse.network.blocks import Block
 from dse.network.head import Head
@@ -17,8 +18,8 @@ from dse.space.template import Body
 class QuickCosts:
     """Costs the assignments of a space; what was built once is remembered."""
 
-    def __init__(self, space: Space, defaults: Defaults) -> None:
-        self._space, self._defaults = space, defaults
+    def __init__(self, space: Space, defaults: Defaults, library: Build = MICROCONTROLLER) -> None:
+        self._space, self._defaults, self._library = space, defaults, library
         self._paths = {
             name: [
                 [node.path for node in every_open(nodes)]
@@ -35,12 +36,12 @@ class QuickCosts:
     def of(self, assignment: Assignment) -> SectionCost | None:
         """What a network of these values costs, as `estimate` has it; None where they do not go together."""
         sections = self._sections(assignment)
-        return together(sections) if sections else None
+        return together(sections, self._library) if sections else None
 
     def roughly(self, assignment: Assignment) -> SectionCost | None:
         """Nearly the same, sooner."""
         sections = self._sections(assignment)
-        return roughly(sections) if sections else None
+        return roughly(sections, self._library) if sections else None
 
     def _sections(self, assignment: Assignment) -> list[Section] | None:
         if len(self._built) + len(self._parts) > MAX_REMEMBERED:

@@ -11,7 +11,7 @@ import numpy as np
 from dse.cost.metrics import LIMITED_COSTS
 from dse.errors import DseError
 from dse.hardware.boards import Board
-from dse.hardware.budget import Budget
+from dse.hardware.budget import Budgets
 from dse.screening.report import images_text
 from dse.screening.screening import Screening
 from dse.space.space import Space
@@ -45,21 +45,22 @@ class SpaceCost:
         return {"space": self.space, **spread, "fits": self.fits}
 
 
-def space_cost(space: Space, boards: Sequence[Board] = (), runtime: str = "") -> SpaceCost:
-    """The costs of CANDIDATES random candidates, by the memory of `runtime` where it is not the board's own.
-
-    Raises DseError where none of them is a network.
-    """
-    costs = [cost for cost in Screening(space).costs(CANDIDATES) if cost]
+def space_cost(space: Space, boards: Sequence[Board] = ()) -> SpaceCost:
+    """The costs of CANDIDATES random candidates, with what runs on the first board. Raises DseError where none of them
+    is a network."""
+    budgets = Budgets.of_boards(boards)
+    costs = [cost for cost in Screening(space, library=budgets.libraries[0]).costs(CANDIDATES) if cost]
     images = images_text(space.inputs())
     if not costs:
         raise DseError(f"none of {CANDIDATES} candidates of {space.name} is a network of {images}")
     spread = {name: np.percentile([getattr(cost, name) for cost in costs], [0, 50, 100]) for name in COSTS}
-    budgets = {board.name: Budget.of_board(board, runtime) for board in boards}
     return SpaceCost(
         space.name,
         images,
         len(costs),
         {name: CostRange(*map(int, values)) for name, values in spread.items()},
-        {name: sum(budget.excess(cost) <= 0 for cost in costs) / len(costs) for name, budget in budgets.items()},
+        {
+            board.name: sum(budgets.by_board[board.name].excess(cost) <= 0 for cost in costs) / len(costs)
+            for board in boards
+        },
     )

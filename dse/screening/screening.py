@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from dse.cost.metrics import BY_NAME
+from dse.cost.tflm.build import MICROCONTROLLER, Build
 from dse.cost.tflm.planner import arena_bytes
 from dse.errors import NetworkError
 from dse.hardware.board_metrics import WORK, upper_ends
@@ -32,7 +33,7 @@ from dse.space.space import Defaults, Space, parse_space
 from dse.space.template import Body, open_of
 
 # Every cost that needs no board, and what an arena is computed from.
-COLUMNS = tuple(name for name in SectionCost._fields if name != "work")
+COLUMNS = tuple(name for name in SectionCost._fields if name not in ("work", "build", "sections", "plan"))
 IMPOSSIBLE = -1  # in every column of a candidate that describes no network
 MAX_REMEMBERED = 200_000  # blocks and sections, about 2 KB each: with a real range hardly any comes again
 CHUNK = 2_000  # candidates of one seed: what is drawn does not depend on how many processes draw
@@ -86,8 +87,15 @@ class Drawn(NamedTuple):
 class Screening:
     """Draws candidates of a space."""
 
-    def __init__(self, space: Space, defaults: Defaults = Defaults(), seed: int | tuple[int, ...] = 0) -> None:
+    def __init__(
+        self,
+        space: Space,
+        defaults: Defaults = Defaults(),
+        seed: int | tuple[int, ...] = 0,
+        library: Build = MICROCONTROLLER,
+    ) -> None:
         self._space, self._defaults, self._uniform = space, defaults, Uniform(seed)
+        self._library = library
         self._forget()
 
     def _forget(self) -> None:
@@ -110,7 +118,7 @@ class Screening:
         """The cost of each of `count` random candidates; None for one that describes no network."""
         for _ in range(count):
             sections = self.draw().sections
-            yield together(sections) if sections else None
+            yield together(sections, self._library) if sections else None
 
     def draw(self) -> Drawn:
         """One random candidate."""
@@ -170,9 +178,11 @@ class Screening:
 class Screened:
     """The costs of many candidates: a row for each, a column for each of COLUMNS and of WORK."""
 
-    costs: np.ndarray  # (count, len(COLUMNS)) int64
+    costs: np.ndarray  # (count, len(COLUMNS)) int64, with the first library
     works: np.ndarray  # (count, len(WORK)) int64, for what depends on a board
+    arenas: np.ndarray  # (count, others) int64, bytes of the arena with the other libraries
     seed: int
+    libraries: tuple[Build, ...] = (MICROCONTROLLER,)
 
     @property
     def possible(self) -> np.ndarray:
@@ -180,12 +190,17 @@ class Screened:
         return np.asarray(self.costs[:, 0] != IMPOSSIBLE)
 
     def column(self, name: str, budget: Budget | None = None) -> np.ndarray:
-        """One cost of every row, (count,), as `Budget.value` has it; latency and energy need a budget with a board."""
+        """One cost of every row, (count,), as `Budget.value` has it; latency and energy need a budget with a board.
+
+        Without a budget the arena is that with the first library.
+        """
+        if name == "arena_bytes" and budget and (which := self.libraries.index(budget.library)):
+            return np.asarray(self.arenas[:, which - 1])
         if name == "arena_bytes":
             head, tail, starting = (self.column(f"arena_{part}_bytes") for part in ("head", "tail", "starting"))
             return arena_bytes(head, tail, starting, np.maximum)
         if budget and budget.board and BY_NAME[name].by_board:
-            return upper_ends(name, self.works, budget.board, budget.runtime)
+            return upper_ends(name, self.works, budget.board, budget.build)
         return np.asarray(self.costs[:, COLUMNS.index(name)])
 
 
@@ -196,24 +211,25 @@ def screen(
     count: int,
     seed: int = 0,
     workers: int = 1,
+    libraries: tuple[Build, ...] = (MICROCONTROLLER,),
     progress: Callable[[int], None] = lambda done: None,
 ) -> Screened:
     """The costs of `count` random candidates; the same for any number of processes.
 
-    `progress` is told how many are done.
+    `libraries` are those of TFLM whose arenas are wanted; `progress` is told how many are done.
     """
     sizes = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
-    costs = np.empty((count, len(COLUMNS) + len(WORK)), np.int64)
+    costs = np.empty((count, len(COLUMNS) + len(WORK) + len(libraries) - 1), np.int64)
     done = 0
     if workers <= 1 or len(sizes) == 1:
-        screening = Screening(space, defaults)
+        screening = Screening(space, defaults, library=libraries[0])
         for index, size in enumerate(sizes):
-            costs[index * CHUNK : index * CHUNK + size] = _chunk(screening, (seed, index), size)
+            costs[index * CHUNK : index * CHUNK + size] = _chunk(screening, (seed, index), size, libraries)
             done += size
             progress(done)
-        return Screened(costs[:, : len(COLUMNS)], costs[:, len(COLUMNS) :], seed)
+        return _screened(costs, seed, libraries)
     context = multiprocessing.get_context("spawn")
-    begun = (space.document.text, space.document.file, defaults)
+    begun = (space.document.text, space.document.file, defaults, libraries)
     with ProcessPoolExecutor(min(workers, len(sizes)), context, _begin, begun) as pool:
         waiting = {pool.submit(_in_child, (seed, index), size): index for index, size in enumerate(sizes)}
         for future in as_completed(waiting):
@@ -222,7 +238,12 @@ def screen(
             costs[start : start + len(found)] = found
             done += len(found)
             progress(done)
-    return Screened(costs[:, : len(COLUMNS)], costs[:, len(COLUMNS) :], seed)
+    return _screened(costs, seed, libraries)
+
+
+def _screened(costs: np.ndarray, seed: int, libraries: tuple[Build, ...]) -> Screened:
+    figures, works, arenas = np.split(costs, [len(COLUMNS), len(COLUMNS) + len(WORK)], axis=1)
+    return Screened(figures, works, arenas, seed, libraries)
 
 
 def candidate_of_row(space: Space, defaults: Defaults, seed: int, row: int) -> Candidate:
@@ -234,18 +255,24 @@ def candidate_of_row(space: Space, defaults: Defaults, seed: int, row: int) -> C
     return screening.candidate(drawn)
 
 
-def _chunk(screening: Screening, seed: tuple[int, int], size: int) -> np.ndarray:
+def _chunk(screening: Screening, seed: tuple[int, int], size: int, libraries: tuple[Build, ...]) -> np.ndarray:
     screening.reseed(seed)
-    none = (IMPOSSIBLE,) * (len(COLUMNS) + len(WORK))
-    return np.array([(*_costs(cost), *_work(cost.work)) if cost else none for cost in screening.costs(size)], np.int64)
+    others = libraries[1:]
+    none = (IMPOSSIBLE,) * (len(COLUMNS) + len(WORK) + len(others))
+    rows = [
+        (*_costs(cost), *_work(cost.work), *(cost.on(library).arena_bytes for library in others)) if cost else none
+        for cost in screening.costs(size)
+    ]
+    return np.array(rows, np.int64)
 
 
-_of_this_process: list[Screening] = []
+_of_this_process: list[tuple[Screening, tuple[Build, ...]]] = []
 
 
-def _begin(text: str, file: str, defaults: Defaults) -> None:
-    _of_this_process.append(Screening(parse_space(text, file), defaults))
+def _begin(text: str, file: str, defaults: Defaults, libraries: tuple[Build, ...]) -> None:
+    _of_this_process.append((Screening(parse_space(text, file), defaults, library=libraries[0]), libraries))
 
 
 def _in_child(seed: tuple[int, int], size: int) -> np.ndarray:
-    return _chunk(_of_this_process[0], seed, size)
+    screening, libraries = _of_this_process[0]
+    return _chunk(screening, seed, size, libraries)

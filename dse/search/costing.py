@@ -50,7 +50,7 @@ class SpaceCosting:
     def __init__(
         self, space: Space, defaults: Defaults, budgets: Budgets, values: Callable[[Cost], Mapping[str, float]]
     ) -> None:
-        self._quick = QuickCosts(space, defaults)
+        self._quick = QuickCosts(space, defaults, budgets.libraries[0])
         self._budgets, self._values = budgets, values
         self._known = lru_cache(maxsize=REMEMBERED)(partial(self._by, self._quick.of))
         self._rough = lru_cache(maxsize=REMEMBERED)(partial(self._by, self._quick.roughly))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dse.cost.metrics import by_board
+from dse.cost.tflm.build import MICROCONTROLLER
 from dse.data.datasets import Data
 from dse.errors import RunError
 from dse.hardware.board_metrics import check_known, upper_end
@@ -75,8 +76,10 @@ class Settings:
         return replace(self, space=space, epochs=epochs)
 
     def values_of(self, cost: Cost) -> dict[str, float]:
-        """The costs of a network that its trial records."""
-        return cost_values(cost) | self.values_on_boards(cost)
+        """The costs of a network that its trial records; the arena is the largest over the boards that it fits."""
+        libraries = {board.library() for board in self._fitting(cost)} or {MICROCONTROLLER}
+        arenas = [cost_values(cost.on(library)) for library in libraries]
+        return max(arenas, key=lambda values: values["arena_bytes"]) | self.values_on_boards(cost)
 
     def values_on_boards(self, cost: Cost) -> dict[str, float]:
         """Those of the objectives and limits that depend on a board: the largest over the boards that a network fits.
@@ -88,9 +91,14 @@ class Settings:
         )
         if not names:
             return {}
+        return {name: max(upper_end(name, cost.work, board) for board in self._fitting(cost)) for name in names}
+
+    def _fitting(self, cost: Cost) -> Sequence[Board]:
+        """The boards that a network fits; all of them where it fits none."""
         budgets = self.budgets.by_board
-        fitting = [b for b in self.boards if b.name in budgets and budgets[b.name].excess(cost) <= 0] or self.boards
-        return {name: max(upper_end(name, cost.work, board) for board in fitting) for name in names}
+        if len(self.boards) < 2:
+            return self.boards
+        return [b for b in self.boards if b.name in budgets and budgets[b.name].excess(cost) <= 0] or self.boards
 
     def training_defaults(self, data: Data) -> Defaults:
         """What the task and the data give to every candidate."""

@@ -9,7 +9,7 @@ from dse.cost.metrics import METRICS, RECORDED
 from dse.cost.report import CostReport, estimate
 from dse.hardware.board_metrics import is_known, upper_end
 from dse.hardware.boards import Board
-from dse.hardware.budget import Budget, Cost, memory_of
+from dse.hardware.budget import Budget, Cost
 from dse.search.pareto import front_rows
 from dse.search.record import TrialRecord
 
@@ -51,9 +51,10 @@ def on_board(records: list[TrialRecord], board: Board, **limits: float | None) -
 
     `limits` are as for `Budget.of_board`. Latency and energy are among the values where the board has figures for them.
     """
-    memory, found = memory_of(board.runtime), []
+    memory, found = board.build.memory, []
     known = [metric.name for metric in METRICS if metric.by_board and is_known(metric.name, board)]
     for record, cost in _keeping_to(Budget.of_board(board, **limits), records):
+        cost = cost.on(board.library())
         values = record.values | cost_values(cost) | {memory: float(getattr(cost, memory))}
         values |= {name: upper_end(name, cost.work, board) for name in known}
         found.append(replace(record, values=values))

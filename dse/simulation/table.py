@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from dse.cost.metrics import COSTS
+from dse.cost.tflm.build import Build
 from dse.cost.work import Work
 from dse.errors import FileError, did_you_mean, unread
 from dse.network.candidate import Candidate
@@ -57,6 +58,10 @@ class RowCost:
     def work(self) -> Work:
         """Work on one image, by which latency and energy are known."""
         return self._computed.work
+
+    def on(self, build: Build) -> RowCost:
+        """The same with another TFLM library; an arena that the table gives stays."""
+        return RowCost(self._computed.on(build), self._given)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dse.cli import cli
 from dse.cli.search_command import command
 from dse.search.settings import Settings
 
-OF_THE_COMMAND = {"ui", "ui_port", "exporting", "test_images"}  # what is shown and done beside the search
+OF_THE_COMMAND = {"build", "ui", "ui_port", "exporting", "test_images"}  # what is shown and done beside the search
 FIELD_OF = {"out": "folder"}  # and all limits make up `budgets`
 # Of a trained network: dse train and dse prune; and what follows from --trials and --test-images.
 WITHOUT_OPTION = {"classes", "trials_open", "scored"}

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from dse.cost.report import estimate
 from dse.errors import DseError, FileError, UnknownNameError
-from dse.hardware.boards import Board, list_boards, load_board, load_boards
-from dse.hardware.budget import Budget, Budgets, memory_of
-from dse.hardware.latency import FAMILY
+from dse.hardware.boards import list_boards, load_board, load_boards
+from dse.hardware.budget import Budget, Budgets
 from dse.hardware.verdict import judge
 from dse.tasks import list_tasks, load_task
 from tests.helpers.boards import engine_board, load_board_path
@@ -60,16 +58,18 @@ def test_without_an_interpreter_the_memory_is_that_in_place(tmp_path: Path) -> N
     board, nano = load_board(str(engine_board(tmp_path))), load_board("nano33ble")
     assert Budget.of_board(board).limits() == {"flash_bytes": 800_000, "inplace_bytes": 212_992}
     assert Budget.of_board(nano, "tinyengine") == Budget.of_board(board)
-    assert Budget.of_board(board, "tflm") == Budget.of_board(nano)
+    assert Budget.of_board(board, "tflm-cmsis-nn") == Budget.of_board(nano) != Budget.of_board(nano, "tflm")
     assert Budget.of_board(board, arena_bytes=100_000).limits()["inplace_bytes"] == 100_000
     assert "arena_bytes" not in Budget.of_board(board, arena_bytes=100_000).limits()
-    report = estimate(only_candidate(family_space("bneck")).network)
+    report = estimate(only_candidate(family_space("bneck")).network).on(board.library())
     wide = replace(report, arena_head_bytes=400_000, inplace_bytes=212_993)
     assert [reason.split()[0] for reason in Budget.of_board(board).exceeded_by(wide)] == ["inplace_bytes"]
     just = replace(wide, inplace_bytes=212_992)
+    on_nano = replace(just.on(nano.library()), arena_head_bytes=400_000)
+    assert Budgets.of_boards([nano]).exceeded_by(on_nano)
     budgets = Budgets.of_boards([nano, board])
-    assert budgets.exceeded_by(just) == []
-    assert budgets.nearest(just) == "mine"
+    assert budgets.exceeded_by(on_nano) == []
+    assert budgets.nearest(on_nano) == "mine"
     verdict = judge(just, board)
     assert verdict.fits
     assert verdict.left["inplace_bytes"] == 0
@@ -83,7 +83,7 @@ def test_one_of_several_boards_must_be_kept_to() -> None:
     """Arena and flash by hand: what fits the larger board fits; what fits none is measured by the nearest."""
     small, large = load_board("fs32k142"), load_board("nano33ble")  # 20,480 and 212,992 bytes of arena
     budgets = Budgets.of_boards([small, large], macs=10**9)
-    report = estimate(only_candidate(family_space("conv")).network)
+    report = estimate(only_candidate(family_space("conv")).network).on(large.library())
     between, beyond = (replace(report, arena_head_bytes=size) for size in (100_000, 400_000))
     assert budgets.nearest(between) == "nano33ble"
     assert budgets.exceeded_by(between) == []
@@ -117,17 +117,19 @@ def test_an_arena_has_room_to_start() -> None:
 
 
 def test_a_verdict_says_by_how_much() -> None:
-    report = replace(estimate(only_candidate(family_space("conv")).network), arena_head_bytes=212_992, flash_bytes=10)
-    verdict = judge(report, load_board("nano33ble"))
+    nano = load_board("nano33ble")
+    report = estimate(only_candidate(family_space("conv")).network).on(nano.library())
+    report = replace(report, arena_head_bytes=212_992, flash_bytes=10)
+    verdict = judge(report, nano)
     assert not verdict.fits
     assert verdict.over_by == {"arena_bytes": report.arena_bytes - 212_992, "flash_bytes": 0}
     assert 0 <= report.arena_bytes - 212_992 - report.arena_tail_bytes < 16
     assert verdict.left["flash_bytes"] == 799_990
-    assert list(verdict.latencies) == ["tflm", "tflm-cmsis-nn", "vendor"]
+    assert list(verdict.latencies) == ["tflm-cmsis-nn", "tflm", "vendor"]
     assert next(iter(judge(report, load_board("nano33ble"), "vendor").latencies)) == "vendor"
     # 3.3 V and 40 mA: 0.132 mJ a millisecond.
     assert verdict.energy is not None
-    assert verdict.energy.low_mj == pytest.approx(0.132 * verdict.latencies["tflm"].low_ms)
+    assert verdict.energy.low_mj == pytest.approx(0.132 * verdict.latencies["tflm-cmsis-nn"].low_ms)
     linux = judge(report, load_board("bluebox2"))
     assert (linux.latencies, linux.energy, linux.to_dict()["latency_ms"]) == ({}, None, None)
     assert "no latency" in linux.basis
@@ -175,8 +177,22 @@ def test_reports_are_plain_data() -> None:
     assert sum(tensor["bytes"] for tensor in data["peak_tensors"]) == report.arena_head_bytes
 
 
-def test_a_runtime_is_known_everywhere() -> None:
-    """Engines whose latency is that of a family have a memory of their own, and boards may name them."""
-    allowed = set(get_args(Board.model_fields["runtime"].annotation))
-    assert set(FAMILY) < allowed
-    assert {runtime for runtime in allowed if memory_of(runtime) != "arena_bytes"} == set(FAMILY)
+def test_what_fits_depends_on_the_build() -> None:
+    """With the kernels of CMSIS-NN an arena is larger: of a board that has just enough for the others it is too large."""
+    nano = load_board("nano33ble")
+    cost = estimate(only_candidate(family_space("conv")).network)
+    reference, cmsis = (judge(cost, nano, build) for build in ("tflm", "tflm-cmsis-nn"))
+    assert judge(cost, nano) == cmsis
+    assert reference.cost.arena_bytes < cmsis.cost.arena_bytes
+    assert cost.arena_bytes >= reference.cost.arena_bytes  # enums of four bytes are an upper bound
+    assert reference.left["arena_bytes"] - cmsis.left["arena_bytes"] == (
+        cmsis.cost.arena_bytes - reference.cost.arena_bytes
+    )
+    between = (reference.cost.arena_bytes + cmsis.cost.arena_bytes) // 2
+    assert Budget.of_board(nano, "tflm", arena_bytes=between).excess(cost) <= 0
+    assert Budget.of_board(nano, arena_bytes=between).exceeded_by(cost) == [
+        f"arena_bytes {cmsis.cost.arena_bytes:,} > {between:,}"
+    ]
+    assert Budgets.of_boards([nano]).libraries == (nano.library(),)
+    assert cmsis.to_dict()["arena_bytes"] == cmsis.cost.arena_bytes
+    assert (cmsis.to_dict()["build"], reference.to_dict()["build"]) == ("tflm-cmsis-nn", "tflm")

@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dse.cost.report import estimate
+from dse.cost.tflm.arena import arena_of as arena_in
 from dse.cost.tflm.arrange import arranged
-from dse.cost.tflm.graph import Operator, Tensor
+from dse.cost.tflm.build import Build
 from dse.cost.tflm.lowering import lower
-from dse.cost.tflm.planner import Lifetime, aligned, greedy_offsets, head_of, lifetimes
 from dse.errors import FileError
 from dse.export.bundle import read_bundle
 from dse.export.firmware import REGISTRATIONS, load_golden, save_golden
-from dse.export.firmware.arena import arena_of, cmsis_nn_scratch_bytes
+from dse.export.firmware.arena import arena_of
 from dse.export.firmware.c_text import rows, string_text
+from dse.hardware.boards import load_board
 from dse.tflite.deployable import TFLM_INT8
 from tests.helpers.compilers import CORES, HERE, built, compiled, compiler, run
 from tests.helpers.networks import wide_candidates
@@ -104,47 +105,26 @@ def test_every_operator_that_is_exported_can_be_registered() -> None:
     assert Path(tflite_micro.__file__ or "").exists()
 
 
-@pytest.mark.parametrize(
-    ("kind", "weights", "output", "scratch"),
-    [
-        # CMSIS-NN, arm_convolve_s8_get_buffer_size (DSP): two columns of 3 * 3 * 16 inputs in 16 bits
-        ("CONV_2D", (32, 3, 3, 16), (1, 8, 8, 32), 2 * 3 * 3 * 16 * 2),
-        ("CONV_2D", (32, 1, 1, 64), (1, 8, 8, 32), 256),
-        # arm_depthwise_conv_s8_opt_get_buffer_size (DSP): one window of all channels in 16 bits
-        ("DEPTHWISE_CONV_2D", (1, 5, 5, 48), (1, 8, 8, 48), 2400),
-        # arm_avgpool_s8_get_buffer_size (DSP): a sum of 32 bits for every channel
-        ("AVERAGE_POOL_2D", (), (1, 4, 4, 24), 96),
-        # arm_fully_connected_s8_get_buffer_size_dsp: none
-        ("FULLY_CONNECTED", (10, 64), (1, 10), 0),
-    ],
-)  # fmt: skip
-def test_what_optimised_kernels_ask_for(
-    kind: str, weights: tuple[int, ...], output: tuple[int, ...], scratch: int
-) -> None:
-    tensors = (
-        Tensor("INT8", (1, 8, 8, weights[-1] if weights else 24)),
-        Tensor("INT8", weights, True),
-        Tensor("INT8", output),
-    )
-    assert cmsis_nn_scratch_bytes(Operator(kind, (0, 1), (2,)), tensors) == scratch
-
-
-def test_the_margin_has_room_for_them() -> None:
-    """Planned together with the activations, by TFLM's own planner."""
-    for candidate in wide_candidates(100, seed=3):
+def test_the_arena_has_room_for_every_build() -> None:
+    """The kernels of both, on the cores of the boards, by compilers with wide enums, and from newer sources."""
+    boards = [load_board("nano33ble"), load_board("imxrt1060").model_copy(update={"core": "cortex-m55"})]
+    for candidate in wide_candidates(40, seed=3):
         graph, _, _ = arranged(lower(candidate.network))
-        tensors = lifetimes(graph)
-        asked = [
-            (cmsis_nn_scratch_bytes(operator, graph.tensors), step) for step, operator in enumerate(graph.operators)
-        ]
-        behind = max(tensor.tensor for tensor in tensors) + 1
-        more = [Lifetime(behind + i, aligned(size), step, step) for i, (size, step) in enumerate(asked) if size]
-        together = [*tensors, *more]
-        head = head_of(together, greedy_offsets(together, graph.offline))
-        arena = arena_of(graph, estimate(candidate.network))
-        assert head <= arena.head_bytes + arena.margin_bytes
+        arena, on_one = arena_of(graph, boards), arena_of(graph)
+        assert list(arena.by_build) == ["tflm", "tflm-cmsis-nn"] == list(on_one.by_build)
         assert arena.num_bytes == arena.needed_bytes + arena.margin_bytes
         assert arena.num_bytes % 16 == 0
+        for kernels, core, enum_bytes, is_new in product(
+            ("reference", "cmsis-nn"), ("dsp", "mve"), (1, 4), (False, True)
+        ):
+            build = Build(4, enum_bytes, kernels=kernels, core=core, has_long_params=is_new)  # type: ignore[arg-type]
+            needed = arena_in(graph, build).num_bytes
+            assert needed <= arena.num_bytes
+            if core == "dsp":
+                assert needed <= on_one.num_bytes
+                if enum_bytes == 1 and not is_new:
+                    name = "tflm" if kernels == "reference" else "tflm-cmsis-nn"
+                    assert on_one.by_build[name].num_bytes == needed
 
 
 def test_golden_vectors_read_back(bundle: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_it_is_the_upper_end() -> None:
     nano = load_board("nano33ble")
     verdict = judge(COST, nano)
     assert verdict.energy is not None
-    assert upper_end("latency_ms", COST.work, nano) == verdict.latencies["tflm"].high_ms
+    assert upper_end("latency_ms", COST.work, nano) == verdict.latencies["tflm-cmsis-nn"].high_ms
     assert upper_end("energy_mj", COST.work, nano) == verdict.energy.high_mj
     assert upper_end("latency_ms", COST.work, nano, "tinyengine") == verdict.latencies["vendor"].high_ms
 
@@ -40,7 +40,7 @@ def test_a_board_without_figures_is_never_a_zero() -> None:
     known = {board.name for board in map(load_board, map(str, list_boards())) if is_known("latency_ms", board)}
     assert "bluebox2" not in known
     with pytest.raises(
-        BoardError, match="cannot give latency_ms on bluebox2 because runtime 'linux' was not"
+        BoardError, match="cannot give latency_ms on bluebox2 because what runs there was not"
     ) as raised:
         upper_end("latency_ms", COST.work, load_board("bluebox2"))
     assert set(str(raised.value).partition("boards that know it: ")[2].split(", ")) == known

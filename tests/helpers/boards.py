@@ -11,7 +11,9 @@ def engine_board(folder: Path) -> Path:
     """The Nano 33 BLE with an engine that works in place, as a file."""
     file = folder / "mine.yaml"
     text = load_board_path("nano33ble").read_text()
-    file.write_text(text.replace("runtime: tflm", "runtime: tinyengine").replace("name: nano33ble", "name: mine"))
+    file.write_text(
+        text.replace("builds: [tflm-cmsis-nn, tflm]", "builds: [tinyengine]").replace("name: nano33ble", "name: mine")
+    )
     return file
 
 

@@ -52,7 +52,7 @@ def test_accuracy_against_latency(explorer: str, tmp_path: Path) -> None:
 
 
 def test_limits_of_latency_and_energy_exclude(tmp_path: Path) -> None:
-    budgets = Budgets.of_boards([NANO], latency_ms=100.0, energy_mj=12.0)
+    budgets = Budgets.of_boards([NANO], latency_ms=10.0, energy_mj=1.2)
     summary = search(
         quick(tmp_path, ["accuracy", "macs"], budgets=budgets, explorers={"optuna:random": 1.0}), Watcher(), FakePool()
     )
@@ -60,14 +60,14 @@ def test_limits_of_latency_and_energy_exclude(tmp_path: Path) -> None:
     assert {"complete", "infeasible"} <= outcomes
     for record in summary.records:
         if record.outcome == "complete":
-            assert record.values["latency_ms"] <= 100
-            assert record.values["energy_mj"] <= 12
+            assert record.values["latency_ms"] <= 10
+            assert record.values["energy_mj"] <= 1.2
         elif record.outcome == "infeasible":
-            assert max(record.values["latency_ms"] / 100, record.values["energy_mj"] / 12) > 1
+            assert max(record.values["latency_ms"] / 10, record.values["energy_mj"] / 1.2) > 1
             assert record.reason.startswith(("latency_ms ", "energy_mj "))
-            assert record.violations["energy_mj"] == pytest.approx(record.values["energy_mj"] / 12 - 1)
+            assert record.violations["energy_mj"] == pytest.approx(record.values["energy_mj"] / 1.2 - 1)
     limits = read_run(tmp_path)["settings"]["limits"]["nano33ble"]
-    assert (limits["latency_ms"], limits["energy_mj"]) == (100.0, 12.0)
+    assert (limits["latency_ms"], limits["energy_mj"]) == (10.0, 1.2)
 
 
 def test_with_several_boards_it_is_the_largest_of_those_that_it_fits(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_a_finished_run_is_read_under_limits() -> None:
         return json.loads(done.stdout)
 
     everything = front("--board", "nano33ble")
-    limited = front("--board", "nano33ble", "--max-latency", "5s")
+    limited = front("--board", "nano33ble", "--max-latency", "500ms")
     high = {row["id"]: row["latency_ms"]["high"] for row in everything}  # type: ignore[index]
-    assert {row["id"] for row in limited} == {name for name, value in high.items() if value <= 5000}
+    assert {row["id"] for row in limited} == {name for name, value in high.items() if value <= 500}
     assert all(row["energy_mj"]["high"] > 0 for row in limited)  # type: ignore[index]
     assert 0 < len(limited) < len(everything)
     assert all("latency_ms" not in row for row in front())

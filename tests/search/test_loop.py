@@ -173,10 +173,10 @@ def test_a_search_for_two_boards_trains_what_fits_one_of_them(tmp_path: Path) ->
     assert [board.name for board in run_boards(tmp_path / "two")] == ["small", "nano33ble"]
     assert on_board(summary.records, small) == []
     assert len(on_board(summary.records, nano)) == 2
-    engine = small.model_copy(update={"name": "engine", "runtime": "tinyengine"})
+    engine = small.model_copy(update={"name": "engine", "builds": ["tinyengine"]})
     costs = {record.number: estimate(record.candidate.network).inplace_bytes for record in summary.records}
     assert {r.number for r in on_board(summary.records, engine)} == {n for n, size in costs.items() if size <= 3_000}
-    with_engine = on_board(summary.records, nano.model_copy(update={"runtime": "tinyengine"}))
+    with_engine = on_board(summary.records, nano.model_copy(update={"builds": ["tinyengine"]}))
     assert {record.number: record.values["inplace_bytes"] for record in with_engine} == costs
 
 

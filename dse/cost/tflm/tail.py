@@ -211,6 +211,7 @@ def tail_parts(graph: OperatorGraph, build: Build) -> TailParts:
 def tail_bytes(graph: OperatorGraph, build: Build) -> int:
     """Bytes of the tail in a build. Raises UnknownNameError for an operator that is not in KNOWN_OPERATORS.
 
+    >>> from dse.cost.tflm.build import HOST, MICROCONTROLLER
     >>> graph = OperatorGraph((), (), (), ())
     >>> tail_bytes(graph, HOST), tail_bytes(graph, MICROCONTROLLER)
     (488, 132)
@@ -277,6 +278,7 @@ def _num_multipliers(operator: Operator, graph: OperatorGraph) -> int:
 def layout(struct: str, build: Build) -> tuple[int, int]:
     """Size and alignment of a struct, or of a kind of member, in bytes.
 
+    >>> from dse.cost.tflm.build import HOST, MICROCONTROLLER
     >>> layout("TfLiteEvalTensor", HOST), layout("TfLiteEvalTensor", MICROCONTROLLER)
     ((24, 8), (12, 4))
     """

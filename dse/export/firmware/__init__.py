@@ -11,15 +11,15 @@ from pathlib import Path
 from string import Template
 
 from dse.cost.tflm.graph import OperatorGraph
-from dse.export.firmware.arena import Arena, arena_of
+from dse.export.firmware.arena import FirmwareArena, arena_of
 from dse.export.firmware.c_text import float_text, rows, string_text
 from dse.export.firmware.golden import Golden, load_golden, save_golden
 from dse.export.firmware.registrations import REGISTRATIONS
 
 __all__ = [
     "REGISTRATIONS",
-    "Arena",
     "Firmware",
+    "FirmwareArena",
     "Golden",
     "Quantized",
     "arena_of",
@@ -46,7 +46,7 @@ class Firmware:
     name: str  # the candidate's id
     model: bytes
     graph: OperatorGraph
-    arena: Arena
+    arena: FirmwareArena
     input: Quantized
     output: Quantized
     classes: tuple[str, ...]
@@ -74,9 +74,10 @@ def _values(firmware: Firmware) -> dict[str, object]:
         "registrations": "\n".join(
             f"  TF_LITE_ENSURE_STATUS(resolver.{REGISTRATIONS[kind]}());" for kind in sorted(kinds)
         ),
-        "head": arena.head_bytes,
-        "tail": arena.tail_bytes,
-        "rounding": arena.needed_bytes - arena.head_bytes - arena.tail_bytes,
+        "arenas": "\n".join(
+            f"//   {one.num_bytes} with build {name}: {one.head_bytes} of activations, {one.tail_bytes} kept for good"
+            for name, one in arena.by_build.items()
+        ),
         "margin": arena.margin_bytes,
         "arena": arena.num_bytes,
         "plan": arena.plan,

@@ -1,58 +1,63 @@
-"""How large the tensor arena has to be on the target, with a margin that says what it is for."""
+"""How large the tensor arena has to be on the target: by what runs there, and with room for what may be compiled
+otherwise."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from dse.cost.report import CostReport
-from dse.cost.tflm.graph import Operator, OperatorGraph, Tensor
-from dse.cost.tflm.planner import aligned
+from dse.cost.tflm.arena import Arena
+from dse.cost.tflm.arena import arena_of as arena_in
+from dse.cost.tflm.build import Build
+from dse.cost.tflm.graph import OperatorGraph
+from dse.hardware.boards import Board
+from dse.hardware.builds import load_build
 
-# Bytes: the kernels of CMSIS-NN keep the handle of a scratch buffer and two to three numbers more in what they allocate
-# for good (tensorflow/lite/micro/kernels/cmsis_nn, OpData of each).
-MORE_PER_OPERATOR = 16
+USUAL = ("tflm", "tflm-cmsis-nn")  # build profiles that every bundle has room for
+USUAL_CORE = "cortex-m4"  # where no board is known
 
 
 @dataclass(frozen=True)
-class Arena:
-    """Bytes of the arena on a 32-bit target: what TFLM takes with its reference kernels, and the margin."""
+class FirmwareArena:
+    """Bytes of the arena on a 32-bit target."""
 
-    head_bytes: int
-    tail_bytes: int
-    needed_bytes: int  # head and tail, or what starting takes where that is more; a multiple of 16
-    margin_bytes: int
+    by_build: Mapping[str, Arena]  # by the name of the build profile; of several cores the one that takes most
+    num_bytes: int  # what to allocate: enough for each of them
     plan: str
-    how: str
 
     @property
-    def num_bytes(self) -> int:
-        """What to allocate."""
-        return self.needed_bytes + self.margin_bytes
+    def needed_bytes(self) -> int:
+        """What the build that takes most needs."""
+        return max(arena.num_bytes for arena in self.by_build.values())
+
+    @property
+    def margin_bytes(self) -> int:
+        """What is allocated beyond that."""
+        return self.num_bytes - self.needed_bytes
+
+    @property
+    def how(self) -> str:
+        """What stands behind these figures."""
+        return (
+            "Found by TensorFlow Lite Micro's own rules for this file; the margin is for compilers whose enums have "
+            "four bytes, and for sources from October 2026 on."
+        )
 
 
-def arena_of(graph: OperatorGraph, cost: CostReport) -> Arena:
-    """The arena of a file, from its graph and its cost."""
-    scratch = max((cmsis_nn_scratch_bytes(operator, graph.tensors) for operator in graph.operators), default=0)
-    return Arena(
-        cost.arena_head_bytes,
-        cost.arena_tail_bytes,
-        cost.arena_bytes,
-        aligned(scratch) + aligned(MORE_PER_OPERATOR * len(graph.operators)),
-        {"offline": "planned by dse, the plan is in the file", "greedy": "planned by TensorFlow Lite Micro"}[cost.plan],
-        "Found by TensorFlow Lite Micro's own rules for this file, with the sizes of its structs for 4-byte pointers.",
-    )
+def arena_of(graph: OperatorGraph, boards: Sequence[Board] = ()) -> FirmwareArena:
+    """The arena of a file, on these boards."""
+    cores = list(dict.fromkeys(board.core for board in boards)) or [USUAL_CORE]
+    names = dict.fromkeys((*USUAL, *(name for board in boards for name in board.builds or ())))
+    by_build, most = dict[str, Arena](), 0
+    for profile in map(load_build, names):
+        if profile.engine == "tflm":
+            libraries = [profile.library(core) for core in cores]
+            by_build[profile.name] = max((arena_in(graph, one) for one in libraries), key=lambda one: one.num_bytes)
+            most = max(most, *(arena_in(graph, _widest(one)).num_bytes for one in libraries))
+    plan = "planned by dse, the plan is in the file" if graph.offline else "planned by TensorFlow Lite Micro"
+    return FirmwareArena(by_build, most, plan)
 
 
-def cmsis_nn_scratch_bytes(operator: Operator, tensors: tuple[Tensor, ...]) -> int:
-    """The most bytes that a kernel of CMSIS-NN asks for while it runs, on a core with DSP (Cortex-M4, M7, M33).
-
-    The planner adds it to what is alive during this operator, so a network's peak grows by the largest at most.
-    From CMSIS-NN's arm_*_get_buffer_size functions for DSP: a convolution unrolls two windows in 16 bits, a depthwise
-    convolution one of every channel, an average pooling sums channels in 32 bits.
-    """
-    if operator.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
-        _, height, width, depth = tensors[operator.inputs[1]].shape
-        return (2 if operator.kind == "CONV_2D" else 1) * height * width * depth * 2
-    if operator.kind == "AVERAGE_POOL_2D":
-        return 4 * tensors[operator.outputs[0]].shape[-1]
-    return 0
+def _widest(library: Build) -> Build:
+    """The same kernels as they take most: by another compiler, from newer sources."""
+    return replace(library, enum_bytes=4, has_long_params=True)

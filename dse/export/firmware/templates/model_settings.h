@@ -2,11 +2,9 @@
 #ifndef MODEL_SETTINGS_H_
 #define MODEL_SETTINGS_H_
 
-// The tensor arena of a 32-bit target, in bytes:
-//   $head activations ($plan)
-//   $tail persistent data of TensorFlow Lite Micro
-//   $rounding rounding, and what it takes for the moment when it starts where that is more
-//   $margin margin: scratch buffers and data of the optimised kernels of CMSIS-NN
+// The tensor arena of a 32-bit target, in bytes, activations $plan:
+$arenas
+// The largest of them, and $margin more.
 // $how
 #ifndef MODEL_ARENA_BYTES
 #define MODEL_ARENA_BYTES $arena
