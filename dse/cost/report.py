@@ -17,9 +17,10 @@ from dse.cost.tflm.arena import arena_of
 from dse.cost.tflm.arrange import arranged
 from dse.cost.tflm.build import HOST, MICROCONTROLLER, Build
 from dse.cost.tflm.graph import OperatorGraph
+from dse.cost.tflm.kernels import KNOWN_OPERATORS
 from dse.cost.tflm.lowering import lower
 from dse.cost.tflm.planner import arena_bytes, lifetimes, peak
-from dse.cost.tflm.tail import KNOWN_OPERATORS, tail_bytes
+from dse.cost.tflm.tail import tail_bytes
 from dse.cost.tinyengine import engine_memory, engine_parts
 from dse.cost.work import Work, graph_work
 from dse.errors import OperatorError

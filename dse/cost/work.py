@@ -11,6 +11,8 @@ _MACS_FIELD = {
     "CONV_2D": "conv_macs",
     "DEPTHWISE_CONV_2D": "depthwise_macs",
     "FULLY_CONNECTED": "fully_connected_macs",
+    "TRANSPOSE_CONV": "conv_macs",
+    "BATCH_MATMUL": "fully_connected_macs",
 }
 
 
@@ -22,10 +24,10 @@ class Work:
     Work(conv_macs=120, depthwise_macs=0, fully_connected_macs=0, kernel_outputs=10, other_outputs=5)
     """
 
-    conv_macs: int = 0  # CONV_2D, grouped or not
+    conv_macs: int = 0  # CONV_2D, grouped or not, and TRANSPOSE_CONV
     depthwise_macs: int = 0
     fully_connected_macs: int = 0
-    kernel_outputs: int = 0  # values that those three write
+    kernel_outputs: int = 0  # values that those write
     other_outputs: int = 0  # values that all other operators write: ADD, MUL, MEAN, HARD_SWISH, pools, RESHAPE, ...
 
     @property

@@ -22,7 +22,8 @@ from dse.cost.tflm.graph import OperatorGraph, Tensor, renumbered
 from dse.cost.tflm.lowering import is_shared, lower
 from dse.cost.tflm.order import better_order
 from dse.cost.tflm.planner import BEFORE, Lifetime, arena_bytes, greedy_offsets, head_of, lifetimes, peak
-from dse.cost.tflm.tail import TailParts, layout, starting_bytes, tail_of, tail_parts
+from dse.cost.tflm.structs import layout
+from dse.cost.tflm.tail import TailParts, starting_bytes, tail_of, tail_parts
 from dse.cost.tinyengine import EngineParts, engine_memory, engine_parts
 from dse.cost.work import Work, graph_work
 from dse.network.blocks import Block

@@ -159,11 +159,15 @@ def _operator(table: Table, kinds: list[str], num_tensors: int) -> Operator:
         raise MalformedError(f"{kind} takes {inputs[:4]} to {outputs[:4]}, expected tensors below {num_tensors}")
     if not outputs:
         raise MalformedError(f"{kind} has no output")
-    options = table.table(4) if kind in FUSED_FIELD or kind in STRIDE_FIELDS else None
+    options = table.table(4) if kind in FUSED_FIELD or kind in STRIDE_FIELDS or kind == "BATCH_MATMUL" else None
     fused = options.number(FUSED_FIELD[kind], "b") if options and kind in FUSED_FIELD else 0
     activation = _names("ActivationFunctionType").get(fused, "") if fused else ""
     stride = _steps(kind, options, STRIDE_FIELDS, 0)
-    return Operator(kind, inputs, outputs, activation, stride, _steps(kind, options, DILATION_FIELDS, 1))
+    dilation = _steps(kind, options, DILATION_FIELDS, 1)
+    turned = (False, False)
+    if options and kind == "BATCH_MATMUL":
+        turned = bool(options.number(0, "b")), bool(options.number(1, "b"))
+    return Operator(kind, inputs, outputs, activation, stride, dilation, turned)
 
 
 def _steps(kind: str, options: Table | None, fields: dict[str, tuple[int, int]], default: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import flatbuffers
@@ -12,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 IMAGE = (1, 4, 4, 8)
 CHANNELS = 8
 INT8, INT32, FLOAT32 = schema.TensorType.INT8, schema.TensorType.INT32, schema.TensorType.FLOAT32
+INT16, BOOL = schema.TensorType.INT16, schema.TensorType.BOOL
 
 
 class Writer:
@@ -202,6 +204,43 @@ def _split(writer: Writer, kind: str) -> bytes:
     return writer.file(kind, inputs, outputs, _options("Split" if kind == "SPLIT" else "SplitV", numSplits=2))
 
 
+# Operators on values alone: their number of inputs, and the types of input and output.
+ELEMENTWISE = {
+    **dict.fromkeys(
+        ("CEIL", "COS", "EXP", "FLOOR", "LOG", "NEG", "ROUND", "SIN", "SQRT", "SQUARE"), (1, FLOAT32, FLOAT32)
+    ),
+    "ZEROS_LIKE": (1, INT8, INT8),
+    "LOGICAL_NOT": (1, BOOL, BOOL),
+    **dict.fromkeys(("LOGICAL_AND", "LOGICAL_OR"), (2, BOOL, BOOL)),
+    **dict.fromkeys(("FLOOR_DIV", "FLOOR_MOD"), (2, FLOAT32, FLOAT32)),
+    **dict.fromkeys(("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"), (2, INT8, BOOL)),
+}
+
+
+def _elementwise(writer: Writer, kind: str) -> bytes:
+    count, source, output = ELEMENTWISE[kind]
+    inputs = [writer.tensor(IMAGE, source, (0.05,) if source == INT8 else ()) for _ in range(count)]
+    return writer.file(kind, inputs, [writer.tensor(IMAGE, output, (0.05,) if output == INT8 else ())], None)
+
+
+def _plain(
+    writer: Writer, kind: str, value_type: int, options: str = "", scale: tuple[float, int] = (0.05, 0)
+) -> bytes:
+    """One input and one output of a type."""
+    scales = () if value_type == FLOAT32 else (0.05,)
+    source = writer.tensor(IMAGE, value_type, scales)
+    output = writer.tensor(IMAGE, value_type, scales and scale[:1], zero_point=scale[1])
+    return writer.file(kind, [source], [output], _options(options) if options else None)
+
+
+def _matrices(writer: Writer, value_type: int, **turned: bool) -> bytes:
+    scales = () if value_type == FLOAT32 else (0.05,)
+    first = writer.tensor((2, 6, 4) if turned.get("adjX") else (2, 4, 6), value_type, scales)
+    second = writer.tensor((2, 5, 6) if turned.get("adjY") else (2, 6, 5), value_type, scales)
+    output = writer.tensor((2, 4, 5), value_type, scales)
+    return writer.file("BATCH_MATMUL", [first, second], [output], _options("BatchMatMul", **turned))
+
+
 OTHERS = {
     "CONCATENATION": lambda w: w.file(
         "CONCATENATION",
@@ -226,6 +265,70 @@ OTHERS = {
     "SPLIT": lambda w: _split(w, "SPLIT"),
     "SPLIT_V": lambda w: _split(w, "SPLIT_V"),
     "TRANSPOSE_CONV": _transposed_convolution,
+    **{kind: partial(_elementwise, kind=kind) for kind in ELEMENTWISE},
+    "ABS": partial(_plain, kind="ABS", value_type=INT8),
+    "RSQRT": partial(_plain, kind="RSQRT", value_type=INT8),
+    "ELU": partial(_plain, kind="ELU", value_type=INT8),
+    "CAST": lambda w: w.file("CAST", [w.tensor(IMAGE)], [w.tensor(IMAGE, FLOAT32, ())], _options("Cast")),
+    "L2_NORMALIZATION": partial(_plain, kind="L2_NORMALIZATION", options="L2Norm", value_type=FLOAT32),
+    "LOG_SOFTMAX": partial(_plain, kind="LOG_SOFTMAX", scale=(16 / 256, 127), value_type=INT8),
+    "LOG_SOFTMAX/FLOAT32": partial(_plain, kind="LOG_SOFTMAX", value_type=FLOAT32),
+    "SOFTMAX/INT16": partial(_plain, kind="SOFTMAX", options="Softmax", scale=(1 / 32768, 0), value_type=INT16),
+    "CUMSUM": lambda w: w.file("CUMSUM", [w.tensor(IMAGE), w.numbers(3)], [w.tensor(IMAGE)], _options("Cumsum")),
+    "ADD_N": lambda w: w.file("ADD_N", [w.tensor(IMAGE) for _ in range(3)], [w.tensor(IMAGE)], None),
+    "ADD_N/FLOAT32": lambda w: w.file(
+        "ADD_N", [w.tensor(IMAGE, FLOAT32, ()) for _ in range(3)], [w.tensor(IMAGE, FLOAT32, ())], None
+    ),
+    "SQUARED_DIFFERENCE": lambda w: w.file(
+        "SQUARED_DIFFERENCE", [w.tensor(IMAGE), w.tensor(IMAGE)], [w.tensor(IMAGE)], None
+    ),
+    "SELECT_V2": lambda w: w.file(
+        "SELECT_V2", [w.tensor(IMAGE, BOOL, ()), w.tensor(IMAGE), w.tensor(IMAGE)], [w.tensor(IMAGE)], None
+    ),
+    "GATHER": lambda w: w.file(
+        "GATHER", [w.tensor(IMAGE), w.numbers(0, 2)], [w.tensor((1, 2, 4, 8))], _options("Gather", axis=1)
+    ),
+    "GATHER_ND": lambda w: w.file(
+        "GATHER_ND", [w.tensor(IMAGE), w.numbers(0, 1, shape=(1, 2))], [w.tensor((1, 4, 8))], None
+    ),
+    "BROADCAST_TO": lambda w: w.file(
+        "BROADCAST_TO", [w.tensor((1, 1, 1, 8)), w.numbers(*IMAGE)], [w.tensor(IMAGE)], None
+    ),
+    "BROADCAST_ARGS": lambda w: w.file(
+        "BROADCAST_ARGS", [w.numbers(1, 8), w.tensor((2,), INT32, ())], [w.tensor((2,), INT32, ())], None
+    ),
+    "FILL": lambda w: w.file("FILL", [w.numbers(2, 2), w.tensor((), INT8)], [w.tensor((2, 2))], None),
+    "MIRROR_PAD": lambda w: w.file(
+        "MIRROR_PAD",
+        [w.tensor(IMAGE), w.numbers(0, 0, 1, 1, 1, 1, 0, 0, shape=(4, 2))],
+        [w.tensor((1, 6, 6, 8))],
+        _options("MirrorPad"),
+    ),
+    "REVERSE_V2": lambda w: w.file("REVERSE_V2", [w.tensor(IMAGE), w.numbers(3)], [w.tensor(IMAGE)], None),
+    "REDUCE_ALL": lambda w: w.file(
+        "REDUCE_ALL", [w.tensor(IMAGE, BOOL, ()), w.numbers(1, 2)], [w.tensor((1, 8), BOOL, ())], _options("Reducer")
+    ),
+    "SPACE_TO_DEPTH": lambda w: w.file(
+        "SPACE_TO_DEPTH", [w.tensor(IMAGE)], [w.tensor((1, 2, 2, 32))], _options("SpaceToDepth", blockSize=2)
+    ),
+    "DEPTH_TO_SPACE": lambda w: w.file(
+        "DEPTH_TO_SPACE", [w.tensor(IMAGE)], [w.tensor((1, 8, 8, 2))], _options("DepthToSpace", blockSize=2)
+    ),
+    "SPACE_TO_BATCH_ND": lambda w: w.file(
+        "SPACE_TO_BATCH_ND",
+        [w.tensor(IMAGE), w.numbers(2, 2), w.numbers(0, 0, 0, 0, shape=(2, 2))],
+        [w.tensor((4, 2, 2, 8))],
+        None,
+    ),
+    "BATCH_TO_SPACE_ND": lambda w: w.file(
+        "BATCH_TO_SPACE_ND",
+        [w.tensor((4, 2, 2, 8)), w.numbers(2, 2), w.numbers(0, 0, 0, 0, shape=(2, 2))],
+        [w.tensor((1, 4, 4, 8))],
+        None,
+    ),
+    "BATCH_MATMUL": lambda w: _matrices(w, FLOAT32),
+    "BATCH_MATMUL/INT8": lambda w: _matrices(w, INT8),
+    "BATCH_MATMUL/TURNED": lambda w: _matrices(w, INT8, adjX=True, adjY=True),
     "UNPACK": lambda w: w.file(
         "UNPACK", [w.tensor((2, 4))], [w.tensor((4,)), w.tensor((4,))], _options("Unpack", num=2)
     ),

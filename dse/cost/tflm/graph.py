@@ -49,6 +49,7 @@ class Operator:
     fused: str = ""  # the activation that it applies to its output: RELU, RELU6 or nothing
     stride: tuple[int, int] = (1, 1)  # of a convolution or a pooling, down and across
     dilation: tuple[int, int] = (1, 1)  # of a convolution
+    turned: tuple[bool, bool] = (False, False)  # of a product of matrices, whether each is transposed before
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dse.cost.tflm.build import Build, Core
+from dse.cost.tflm.build import Build
 from dse.cost.tflm.graph import Operator, Tensor
 
 WORD = 4  # bytes of what most of them hold: int32
 SUMMING = ("MEAN", "SUM")
-REDUCING = (*SUMMING, "REDUCE_MAX", "REDUCE_MIN")
+REDUCING = (*SUMMING, "REDUCE_MAX", "REDUCE_MIN", "REDUCE_ALL")
 CH_IN_BLOCK_MVE = 124  # channels that a depthwise convolution takes at a time; arm_nnsupportfunctions.h
 FEW_CHANNELS = 8  # up to which one of one channel stays one, with gcc
 SHORT_STRIDE, REVERSED_FROM = 2, 16  # of a transposed convolution that is computed as a plain one; input channels
@@ -30,11 +30,11 @@ def scratch_bytes(operator: Operator, tensors: Tensors, build: Build) -> tuple[i
     The planner takes such a buffer as one more tensor, alive during its operator alone and numbered after all others.
     """
     if build.kernels == "cmsis-nn" and operator.kind in CMSIS_NN:
-        return CMSIS_NN[operator.kind](operator, tensors, build.core)
-    return _reference(operator, tensors)
+        return CMSIS_NN[operator.kind](operator, tensors, build)
+    return _reference(operator, tensors, build)
 
 
-def _reference(operator: Operator, tensors: Tensors) -> tuple[int, ...]:
+def _reference(operator: Operator, tensors: Tensors, build: Build) -> tuple[int, ...]:
     """Reductions ask for a sum per output value, an index per axis of the input, and the axes (kernels/reduce_common.cc
     below tensorflow/lite/micro); a transposed convolution asks for its output in 32 bits, or 64 where that has 16
     (kernels/transpose_conv.cc).
@@ -43,6 +43,10 @@ def _reference(operator: Operator, tensors: Tensors) -> tuple[int, ...]:
         output = tensors[operator.outputs[0]]
         wide = {"INT8": WORD, "INT16": 2 * WORD}.get(output.type)
         return (wide * output.num_elements,) if wide else ()
+    if operator.kind == "MIRROR_PAD":  # kernels/mirror_pad.cc: two numbers for each axis
+        return (WORD * len(tensors[operator.inputs[0]].shape),) * 2
+    if operator.kind == "ADD_N":  # kernels/add_n.cc: where each of them lies
+        return (build.pointer_bytes * len(operator.inputs),)
     if operator.kind not in REDUCING:
         return ()
     source, axes = (tensors[index] for index in operator.inputs[:2])
@@ -52,7 +56,7 @@ def _reference(operator: Operator, tensors: Tensors) -> tuple[int, ...]:
     return indices
 
 
-def _convolution(operator: Operator, tensors: Tensors, core: Core) -> tuple[int, ...]:
+def _convolution(operator: Operator, tensors: Tensors, build: Build) -> tuple[int, ...]:
     """kernels/cmsis_nn/conv.cc; arm_convolve_get_buffer_sizes_s8.c, _s16.c: windows of the image, side by side."""
     source, weights, output = _of_kernel(operator, tensors)
     _, height, width, depth = weights.shape
@@ -63,16 +67,16 @@ def _convolution(operator: Operator, tensors: Tensors, core: Core) -> tuple[int,
         bias = operator.inputs[2] if len(operator.inputs) > 2 else -1
         if bias >= 0 and tensors[bias].type != "INT64":
             return ()
-        return (4 * 8 * -(-window // 8) * 2 if core == "mve" else 2 * window * 2,)
+        return (4 * 8 * -(-window // 8) * 2 if build.core == "mve" else 2 * window * 2,)
     if source.type != "INT8":
         return ()
-    wide = 4 * 16 * -(-window // 16) if core == "mve" else 2 * 4 * -(-window // 4) * 2
+    wide = 4 * 16 * -(-window // 16) if build.core == "mve" else 2 * 4 * -(-window // 4) * 2
     is_plain = operator.dilation == (1, 1) and channels == depth
     if (height, width) == (1, 1) and is_plain and not any(_padding(operator, source, weights, output)):
         # The version of June unrolled windows with MVE where the stride is not 1.
-        return (wide,) if core == "mve" and operator.stride != (1, 1) else ()
+        return (wide,) if build.core == "mve" and operator.stride != (1, 1) else ()
     is_line = source.shape[1] == height == operator.dilation[1] == 1 and channels == depth
-    if core == "mve" and is_line and operator.stride[1] * channels % 4 == 0:
+    if build.core == "mve" and is_line and operator.stride[1] * channels % 4 == 0:
         return (_line(operator, source, weights, output) or wide,)
     return (wide,)
 
@@ -90,58 +94,58 @@ def _line(operator: Operator, source: Tensor, weights: Tensor, output: Tensor) -
     return channels * max(width + pad, width - 1 + beside)
 
 
-def _depthwise(operator: Operator, tensors: Tensors, core: Core) -> tuple[int, ...]:
+def _depthwise(operator: Operator, tensors: Tensors, build: Build) -> tuple[int, ...]:
     """kernels/cmsis_nn/depthwise_conv.cc; arm_depthwise_conv_get_buffer_sizes_s8.c."""
     source, weights, output = _of_kernel(operator, tensors)
     _, height, width, channels = weights.shape
-    if source.type != "INT8" or core == "plain":
+    if source.type != "INT8" or build.core == "plain":
         return ()
-    if core == "mve" and source.shape[-1] == 1 and channels > FEW_CHANNELS:
+    if build.core == "mve" and source.shape[-1] == 1 and channels > FEW_CHANNELS:
         # As a convolution with its weights turned.
         window = -(-height * width // 16)
         return (4 * 16 * window + height * width * channels,)
     if source.shape[-1] != channels or source.shape[0] != 1 or operator.dilation != (1, 1):
         return ()
-    if core == "mve":
+    if build.core == "mve":
         return (4 * CH_IN_BLOCK_MVE * height * width,)
     if (height, width) == (3, 3) and max(_padding(operator, source, weights, output)) <= 1:
         return ()
     return (2 * channels * height * width,)
 
 
-def _average_pool(operator: Operator, tensors: Tensors, core: Core) -> tuple[int, ...]:
+def _average_pool(operator: Operator, tensors: Tensors, build: Build) -> tuple[int, ...]:
     """kernels/cmsis_nn/pooling.cc; arm_avgpool_get_buffer_sizes_s8.c, _s16.c: a sum for every channel."""
     output = tensors[operator.outputs[0]]
-    return (WORD * output.shape[-1],) if core == "dsp" and output.type in ("INT8", "INT16") else ()
+    return (WORD * output.shape[-1],) if build.core == "dsp" and output.type in ("INT8", "INT16") else ()
 
 
-def _fully_connected(operator: Operator, tensors: Tensors, core: Core) -> tuple[int, ...]:
+def _fully_connected(operator: Operator, tensors: Tensors, build: Build) -> tuple[int, ...]:
     """kernels/cmsis_nn/fully_connected.cc: as a convolution where its output has more than two axes, for which
-    multiplier and shift are written out; with MVE sums of the weights, which `kept_bytes` counts where they are known.
+    multiplier and shift are written out; with MVE sums of the weights, which `weight_sums` counts where they are known.
     """
     source, weights, output = _of_kernel(operator, tensors)
     if source.type != "INT8":
         return ()
     if is_like_convolution(operator, tensors):
         return (2 * WORD * output.shape[-1],) if weights.num_scales <= 1 else ()
-    return (WORD * output.shape[-1],) if core == "mve" and not kept_bytes(operator, tensors, core) else ()
+    return (WORD * output.shape[-1],) if build.core == "mve" and not weight_sums(operator, tensors, build) else ()
 
 
-def _transposed(operator: Operator, tensors: Tensors, core: Core) -> tuple[int, ...]:
+def _transposed(operator: Operator, tensors: Tensors, build: Build) -> tuple[int, ...]:
     """kernels/cmsis_nn/transpose_conv.cc; arm_transpose_conv_get_buffer_sizes_s8.c: two, of which one may be empty."""
     weights, source, output = (tensors[index] for index in (*operator.inputs[1:3], operator.outputs[0]))
     if source.type != "INT8":
-        return _reference(operator, tensors)
+        return _reference(operator, tensors, build)
     _, height, width, _ = weights.shape
     (down, across), window = operator.stride, height * width * source.shape[-1]
     if max(operator.stride) <= SHORT_STRIDE and source.shape[-1] > REVERSED_FROM:
-        wide = 4 * 16 * -(-window // 16) if core == "mve" else 2 * 4 * -(-window // 4) * 2
+        wide = 4 * 16 * -(-window // 16) if build.core == "mve" else 2 * 4 * -(-window // 4) * 2
         return wide, window * weights.shape[0]
     line = ((source.shape[2] - 1) * across + max(width, down)) * output.shape[-1]
     return WORD * line * max(height, down), 0
 
 
-CMSIS_NN: dict[str, Callable[[Operator, Tensors, Core], tuple[int, ...]]] = {
+CMSIS_NN: dict[str, Callable[[Operator, Tensors, Build], tuple[int, ...]]] = {
     "AVERAGE_POOL_2D": _average_pool,
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
@@ -150,10 +154,10 @@ CMSIS_NN: dict[str, Callable[[Operator, Tensors, Core], tuple[int, ...]]] = {
 }
 
 
-def kept_bytes(operator: Operator, tensors: Tensors, core: Core) -> int:
-    """Bytes that a kernel of CMSIS-NN keeps for good beside its own struct: with MVE a sum of every row of constant
-    weights of FULLY_CONNECTED."""
-    if operator.kind != "FULLY_CONNECTED" or core != "mve" or is_like_convolution(operator, tensors):
+def weight_sums(operator: Operator, tensors: Tensors, build: Build) -> int:
+    """Bytes that FULLY_CONNECTED of CMSIS-NN keeps for good with MVE: a sum of every row of constant weights."""
+    is_vector = build.kernels == "cmsis-nn" and build.core == "mve" and operator.kind == "FULLY_CONNECTED"
+    if not is_vector or is_like_convolution(operator, tensors):
         return 0
     source, _, output = _of_kernel(operator, tensors)
     constant = all(tensors[index].constant for index in operator.inputs[1:] if index >= 0)
