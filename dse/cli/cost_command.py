@@ -143,11 +143,14 @@ def _show(
     click.echo(f"peak:  {report.peak_operator}, while these are alive:")
     for writer, size in report.peak_tensors:
         click.echo(f"       {bytes_text(size):>10}  {writer}")
-    click.echo(
-        f"in place: {bytes_text(report.inplace_bytes)} with depthwise convolutions in place, "
-        f"{bytes_text(report.fused_bytes)} with each bottleneck as one operation (TFLM's head: {head})"
-    )
+    if report.computed_in == "INT8":
+        click.echo(
+            f"in place: {bytes_text(report.inplace_bytes)} with depthwise convolutions in place, "
+            f"{bytes_text(report.fused_bytes)} with each bottleneck as one operation (TFLM's head: {head})"
+        )
     click.echo(f"flash: {bytes_text(report.flash_bytes)}")
+    for refusal in report.refusals:
+        click.echo(f"TFLM does not run it: {refusal}")
     for verdict in verdicts:
         for line in lines_of(verdict):
             click.echo(line)

@@ -20,6 +20,7 @@ from dse.cost.tflm.graph import OperatorGraph
 from dse.cost.tflm.kernels import KNOWN_OPERATORS
 from dse.cost.tflm.lowering import lower
 from dse.cost.tflm.planner import arena_bytes, lifetimes, peak
+from dse.cost.tflm.support import computed_in, refusals
 from dse.cost.tflm.tail import tail_bytes
 from dse.cost.tinyengine import engine_memory, engine_parts
 from dse.cost.work import Work, graph_work
@@ -47,6 +48,8 @@ class CostReport:
     plan: str  # greedy: as TFLM finds it; offline: as the file says
     operators: dict[str, int]
     work: Work
+    computed_in: str  # the type of the values, as TFLite names it
+    refusals: tuple[str, ...]  # why TFLM does not run it; empty where it does
     build: Build = field(repr=False)  # the library whose arena that is
     graph: OperatorGraph = field(repr=False, compare=False)
 
@@ -64,6 +67,7 @@ class CostReport:
         shown = [each.name for each in fields(self) if each.name not in ("build", "graph")]
         values = {name: getattr(self, name) for name in shown} | {"work": asdict(self.work)}
         values["peak_tensors"] = [{"operator": name, "bytes": size} for name, size in self.peak_tensors]
+        values["refusals"] = list(self.refusals)
         return values | {"arena_bytes": self.arena_bytes}
 
 
@@ -99,6 +103,8 @@ def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> Co
         plan="offline" if graph.offline else "greedy",
         operators=graph.counts(),
         work=work,
+        computed_in=computed_in(graph),
+        refusals=tuple(refusals(graph)),
         build=MICROCONTROLLER,
         graph=graph,
         **_memory(graph, MICROCONTROLLER),

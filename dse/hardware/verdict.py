@@ -25,14 +25,18 @@ class Verdict:
     latencies: dict[str, LatencyRange]  # by what was measured, that of the build profile first; empty for no data
     basis: str  # what stands behind the first latency, or why there is none
     energy: EnergyRange | None
+    refusals: tuple[str, ...]  # why what runs there does not run it; empty where it does
 
     @property
     def fits(self) -> bool:
-        """Whether memory and flash suffice."""
-        return min(self.left.values()) >= 0
+        """Whether it runs there, and memory and flash suffice."""
+        return not self.refusals and min(self.left.values()) >= 0
 
     def __str__(self) -> str:
-        """Whether it fits, and by how much."""
+        """Whether it runs and fits, and by how much."""
+        if self.refusals:
+            others = f", and {len(self.refusals) - 1} more" if len(self.refusals) > 1 else ""
+            return f"{self.board.name}: does not run with build {self.build.name}: {self.refusals[0]}{others}"
         parts = []
         for name, left in self.left.items():
             what = {"inplace_bytes": "memory in place"}.get(name, name.removesuffix("_bytes"))
@@ -52,6 +56,7 @@ class Verdict:
             "board": self.board.name,
             "build": self.build.name,
             "fits": self.fits,
+            "refusals": list(self.refusals),
             "over_by": self.over_by,
             "left": self.left,
             "latency_ms": _latency(first) if first else None,
@@ -70,6 +75,9 @@ def judge(cost: CostReport, board: Board, build: str = "") -> Verdict:
     for name in dict.fromkeys((profile.latency, *RUNTIMES)):
         if latency := latency_range(cost.work, board.core, board.clock_mhz.value, name):
             found[name] = latency
+    reason = describe(board.core, profile.latency)
+    if cost.computed_in != "INT8":
+        found, reason = {}, f"no latency: it computes in {cost.computed_in.lower()}, and what was measured is int8"
     own = found.get(profile.latency)
     return Verdict(
         cost,
@@ -77,9 +85,16 @@ def judge(cost: CostReport, board: Board, build: str = "") -> Verdict:
         profile,
         {name: int(limit) - getattr(cost, name) for name, limit in limits.items()},  # of a board: bytes
         found if own else {},
-        describe(board.core, profile.latency),
+        reason,
         energy_range(own, board) if own else None,
+        _refusals(cost, profile),
     )
+
+
+def _refusals(cost: CostReport, profile: BuildProfile) -> tuple[str, ...]:
+    if profile.engine == "tinyengine" and cost.computed_in != "INT8":
+        return (f"TinyEngine computes in int8, and the model in {cost.computed_in.lower()}",)
+    return () if profile.engine == "linux" else cost.refusals
 
 
 def _latency(latency: LatencyRange) -> dict[str, Any]:

@@ -222,6 +222,9 @@ def test_a_trial_is_drawn_with_all_that_is_known_of_it() -> None:
 
 def test_a_report_has_every_cost() -> None:
     """A field that a cost has and a report has not would be left out of it without a word."""
-    assert set(Predicted.model_fields) == {field.name for field in fields(CostReport)} - {"build", "graph"} | {
-        "arena_bytes"
-    }
+    assert set(Predicted.model_fields) == {field.name for field in fields(CostReport)} - {
+        "build",
+        "graph",
+        "computed_in",
+        "refusals",
+    } | {"arena_bytes"}

@@ -48,8 +48,16 @@ def test_macs_by_hand(kind: str, weights: Tensor, output: Tensor, macs: int, bia
 
 
 def test_a_kind_whose_macs_are_not_known_is_not_free() -> None:
-    with pytest.raises(ValueError, match="the MACs of TRANSPOSE_CONV are not known"):
-        macs_of(Operator("TRANSPOSE_CONV", (0, 1, 2), (3,)), [int8(1)] * 4)
+    with pytest.raises(ValueError, match="the MACs of SVDF are not known"):
+        macs_of(Operator("SVDF", (0, 1, 2), (3,)), [int8(1)] * 4)
+
+
+def test_macs_of_a_transposed_convolution_and_of_matrices() -> None:
+    shape, weights, image = Tensor("INT32", (4,), True), int8(5, 3, 2, 7), int8(1, 4, 6, 7)
+    tensors = [shape, weights, image, int8(1, 8, 12, 5)]
+    assert macs_of(Operator("TRANSPOSE_CONV", (0, 1, 2), (3,)), tensors) == 4 * 6 * 7 * 3 * 2 * 5
+    matrices = [int8(2, 6, 4), int8(2, 6, 5), int8(2, 4, 5)]
+    assert macs_of(Operator("BATCH_MATMUL", (0, 1), (2,), turned=(True, False)), matrices) == 2 * 4 * 5 * 6
 
 
 GRAPH = OperatorGraph(

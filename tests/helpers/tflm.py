@@ -49,3 +49,40 @@ def allocations(files: Mapping[str, bytes], arenas: Mapping[str, int] | None = N
         child = subprocess.run([sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True)
     assert child.returncode == 0, child.stderr[-1000:]
     return dict(zip(files, map(parse_allocations, child.stderr.split("-- next file\n")[1:]), strict=True))
+
+
+RUN = """
+import os, sys
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from tflite_micro import runtime
+kinds = {value: name for name, value in vars(schema.TensorType).items()}
+for path in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        content = open(path, "rb").read()
+        graph = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)).subgraphs[0]
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1), os.dup2(null, 2)
+        try:
+            interpreter = runtime.Interpreter.from_bytes(content, arena_size=1 << 20)
+            for number, index in enumerate(graph.inputs):
+                tensor = graph.tensors[index]
+                interpreter.set_input(np.ones(list(tensor.shape), kinds[tensor.type].lower()), number)
+            interpreter.invoke()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    print(int(os.waitpid(child, 0)[1] == 0), flush=True)
+"""
+
+
+def runs(files: Mapping[str, bytes]) -> dict[str, bool]:
+    """Whether TFLM allocates and runs each file; one that takes its process along does not."""
+    with tempfile.TemporaryDirectory() as name:
+        paths = [Path(name) / f"{number}.tflite" for number in range(len(files))]
+        for path, content in zip(paths, files.values(), strict=True):
+            path.write_bytes(content)
+        child = subprocess.run([sys.executable, "-c", RUN, *map(str, paths)], capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr[-1000:]
+    return dict(zip(files, (line == "1" for line in child.stdout.split()), strict=True))
