@@ -74,15 +74,20 @@ class BoardError(DseError):
 
 
 class OperatorError(DseError):
-    """Operators that cannot be counted, and so would be counted as zero.
+    """Operators that cannot be counted, and so would be counted as zero: some of which TFLM has none, and others.
 
-    >>> str(OperatorError(["SVDF"], ["CONV_2D", "ADD"]))
-    'operators whose cost is not known: SVDF; known: ADD, CONV_2D'
+    >>> str(OperatorError(["TILE"], ["SVDF"]))
+    'TFLM has no operator TILE; dse cannot price SVDF, which TFLM has'
     """
 
-    def __init__(self, unknown: Iterable[str], known: Iterable[str]) -> None:
-        self.unknown = list(unknown)
-        super().__init__(f"operators whose cost is not known: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    def __init__(self, lacking: Iterable[str], unpriced: Iterable[str]) -> None:
+        self.unknown = [*lacking, *unpriced]
+        parts = []
+        if lacking := list(lacking):
+            parts.append(f"TFLM has no operator {', '.join(lacking)}")
+        if unpriced := list(unpriced):
+            parts.append(f"dse cannot price {', '.join(unpriced)}, which TFLM has")
+        super().__init__("; ".join(parts))
 
 
 class DataError(DseError):

@@ -26,7 +26,7 @@ Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 @BUILD
 @click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of a table.")
 def command(what: str, boards: tuple[str, ...], build: str | None, as_json: bool) -> None:
-    """Show what WHAT costs: a model (.tflite, .keras), a candidate (.json), a reference network, or a space.
+    """Show what WHAT costs: a model (.tflite, a C array, .keras), a candidate, a reference network, or a space.
 
     A model or a candidate is shown operator by operator or layer by layer, with its arena, what is alive where it needs
     most, its size in flash, and on each board whether it fits and how long it takes. Of a space, 500 random candidates
@@ -37,31 +37,34 @@ def command(what: str, boards: tuple[str, ...], build: str | None, as_json: bool
       dse cost model.tflite --board imxrt1060 --board nano33ble
     """
     from dse.hardware.boards import load_boards
+    from dse.tflite.sources import SUFFIXES, look_into
 
     named = load_boards(boards, build)
-    match Path(what).suffix:
-        case ".tflite":
-            _tflite(what, named, as_json)
-        case ".keras":
+    path = Path(what)
+    # Other names may be those of spaces and networks that ship with dse.
+    is_file = path.is_file() or path.suffix in (*SUFFIXES, ".keras", ".json", ".h", ".cc", ".c", ".cpp")
+    found = look_into(path) if is_file else None
+    match found.kind if found else "text":
+        case "tflite":
+            assert found
+            if found.about and not as_json:
+                click.echo(f"{found.about}, {len(found.content):,} bytes", err=True)
+            _tflite(what, found.content, named, as_json)
+        case "keras":
             _keras(what, named, as_json)
-        case ".json":
+        case "candidate":
             _candidate(what, named, as_json)
         case _:
             _space(what, named, as_json)
 
 
-def _tflite(what: str, boards: list[Board], as_json: bool) -> None:
-    from dse.tflite.reader import load_tflite
+def _tflite(what: str, content: bytes, boards: list[Board], as_json: bool) -> None:
+    from dse.tflite.reader import read_tflite
 
-    content, graph = load_tflite(Path(what))
-    _model(what, graph, len(content), boards, as_json)
+    _model(what, read_tflite(content, what), len(content), boards, as_json)
 
 
 def _keras(what: str, boards: list[Board], as_json: bool) -> None:
-    if not Path(what).is_file():  # said before TensorFlow is loaded
-        from dse.errors import FileError
-
-        raise FileError(what, None, "", "cannot be read: no such file")
     from dse.quantization.convert import int8_of_keras
     from dse.tflite.reader import read_tflite
 

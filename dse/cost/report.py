@@ -17,7 +17,7 @@ from dse.cost.tflm.arena import arena_of
 from dse.cost.tflm.arrange import arranged
 from dse.cost.tflm.build import HOST, MICROCONTROLLER, Build
 from dse.cost.tflm.graph import OperatorGraph
-from dse.cost.tflm.kernels import KNOWN_OPERATORS
+from dse.cost.tflm.kernels import KNOWN_OPERATORS, UNPRICED
 from dse.cost.tflm.lowering import lower
 from dse.cost.tflm.planner import arena_bytes, lifetimes, peak
 from dse.cost.tflm.support import computed_in, refusals
@@ -81,9 +81,8 @@ def estimate(network: Network) -> CostReport:
 
 def estimate_graph(graph: OperatorGraph, num_bytes: int) -> CostReport:
     """The cost of a model file of `num_bytes` as it stands. Raises OperatorError for operators that are not known."""
-    known = KNOWN_OPERATORS - UNCOUNTED
-    if unknown := set(graph.counts()) - known:
-        raise OperatorError(sorted(unknown), known)
+    if unknown := set(graph.counts()) - (KNOWN_OPERATORS - UNCOUNTED):
+        raise OperatorError(sorted(unknown - UNPRICED), sorted(unknown & UNPRICED))
     params = _deployed_params(graph)
     return _report(graph, num_bytes, params, params)
 
@@ -122,13 +121,13 @@ def _memory(graph: OperatorGraph, build: Build) -> dict[str, Any]:
             return "scratch"
         return f"{writers.get(index, 'input')} {graph.tensors[index].name.split(';')[0]}".strip()
 
-    running = graph.operators[worst.operator]
+    running = graph.operators[worst.operator].outputs[0] if graph.operators else graph.inputs[0]
     sizes = {tensor.tensor: tensor.num_bytes for tensor in tensors}
     return {
         "arena_head_bytes": arena.head_bytes,
         "arena_tail_bytes": arena.tail_bytes,
         "arena_starting_bytes": arena.starting_bytes,
-        "peak_operator": called(running.outputs[0]),
+        "peak_operator": called(running),
         "peak_tensors": tuple((called(index), sizes[index]) for index in worst.tensors),
     }
 

@@ -33,10 +33,8 @@ class Buffer:
         (value,) = struct.unpack_from(f"<{form}", self.content, position)
         return int(value)
 
-    def root(self, identifier: bytes) -> Table:
-        """The root table. Raises MalformedError when the file does not carry the identifier."""
-        if self.content[4:8] != identifier:
-            raise MalformedError(f"bytes 4 to 8 are {self.content[4:8]!r}, expected {identifier!r}")
+    def root(self) -> Table:
+        """The root table."""
         return Table(self, self.number("I", 0))
 
 

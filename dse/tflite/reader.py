@@ -46,6 +46,14 @@ DILATION_FIELDS = {"CONV_2D": (5, 4), "DEPTHWISE_CONV_2D": (6, 5)}
 MAX_STEP = 1 << 16  # of a window, or between its values
 
 
+ETHOS_U = "CUSTOM 'ethos-u'"
+UNPRICED_TYPES = ("STRING", "COMPLEX64", "COMPLEX128", "INT4", "INT2", "UINT4", "RESOURCE", "VARIANT", "BFLOAT16")
+
+
+class UnpricedError(Exception):
+    """A file that is right, and holds what dse does not describe."""
+
+
 @cache
 def _names(enumeration: str) -> dict[int, str]:
     """The names of an enumeration of the schema, by value. BuiltinOperator, TensorType, ActivationFunctionType."""
@@ -69,24 +77,31 @@ def read_tflite(content: bytes, name: str = "model") -> OperatorGraph:
     if len(content) > MAX_FILE_BYTES:
         raise FileError(name, None, "", f"more than {MAX_FILE_BYTES:,} bytes, expected a model for a microcontroller")
     try:
-        return _graph(Buffer(content).root(IDENTIFIER))
+        return _graph(Buffer(content).root())
+    except UnpricedError as error:
+        raise FileError(name, None, "", f"a TFLite model that dse cannot price: {error}") from None
     except MalformedError as error:
-        raise FileError(name, None, "", f"not a TFLite model: {error}") from None
+        why = str(error)
+        if content[4:8] != IDENTIFIER:  # TFLM does without it
+            why = f"bytes 4 to 8 are {content[4:8]!r}, expected {IDENTIFIER!r}"
+        raise FileError(name, None, "", f"not a TFLite model: {why}") from None
 
 
 def _graph(model: Table) -> OperatorGraph:
     subgraphs = model.tables(2)
     if len(subgraphs) != 1:
-        raise MalformedError(f"{len(subgraphs)} subgraphs, expected 1")
+        raise UnpricedError(f"it has {len(subgraphs)} subgraphs, expected 1")
     buffers = model.tables(4)
     sizes = [buffer.length(0) for buffer in buffers]
     kinds = [_kind(code) for code in model.tables(1)]
+    if ETHOS_U in kinds:
+        raise UnpricedError("it was compiled for an Ethos-U: give the file that was there before Vela")
     graph = subgraphs[0]
     if graph.length(0, 4) > MAX_TENSORS:
         raise MalformedError(f"{graph.length(0, 4):,} tensors, expected at most {MAX_TENSORS:,}")
     tensors = tuple(_tensor(table, sizes) for table in graph.tables(0))
     operators = tuple(_operator(table, kinds, len(tensors)) for table in graph.tables(3))
-    if not operators or not graph.length(1, 4) or not graph.length(2, 4):
+    if not graph.length(1, 4) or not graph.length(2, 4):
         raise MalformedError(f"{len(operators)} operators, {graph.length(1, 4)} inputs, {graph.length(2, 4)} outputs")
     inputs, outputs = graph.numbers(1, "i"), graph.numbers(2, "i")
     if not all(0 <= index < len(tensors) for index in (*inputs, *outputs)):
@@ -134,6 +149,8 @@ def _tensor(table: Table, sizes: list[int]) -> Tensor:
     kind = _names("TensorType").get(table.number(1, "b"))
     shape = table.numbers(0, "i")
     buffer = table.number(2, "I")
+    if kind in UNPRICED_TYPES:
+        raise UnpricedError(f"tensor {name!r} has type {kind}, expected one of {', '.join(TYPE_BYTES)}")
     if kind not in TYPE_BYTES:
         raise MalformedError(f"tensor {name!r} has type {kind}, expected one of {', '.join(TYPE_BYTES)}")
     if min(shape, default=1) < 0 or len(shape) > 8 or math.prod(shape) > MAX_ELEMENTS:
@@ -141,7 +158,7 @@ def _tensor(table: Table, sizes: list[int]) -> Tensor:
     if buffer >= len(sizes):
         raise MalformedError(f"tensor {name!r} has buffer {buffer} of {len(sizes)}")
     if table.number(5, "B") or table.table(6) or table.number(10, "I"):
-        raise MalformedError(f"tensor {name!r} is variable, sparse or external, which is not known here")
+        raise UnpricedError(f"tensor {name!r} is variable, sparse or external")
     quantization = table.table(4)
     scales = quantization.length(2, 4) if quantization else 0
     tensor = Tensor(kind, shape, sizes[buffer] > 0, scales, name)

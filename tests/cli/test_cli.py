@@ -23,7 +23,7 @@ from dse.search.settings import Settings
 from dse.space.space import load_space
 from tests.helpers.boards import engine_board
 from tests.helpers.networks import family_space, only_candidate
-from tests.helpers.one_operator import one_operator
+from tests.helpers.one_operator import called, one_operator
 from tests.helpers.paths import MODELS, README
 from tests.helpers.searches import TINY
 
@@ -161,10 +161,11 @@ def test_cost_of_what_is_no_model(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"dse: \S+broken.tflite: not a TFLite model: .*\n", done.stderr)
     unknown = tmp_path / "unknown.tflite"
-    unknown.write_bytes(one_operator("TRANSPOSE_CONV"))
-    done = dse("cost", str(unknown))
-    assert done.returncode == 2
-    assert "unknown.tflite: operators whose cost is not known: TRANSPOSE_CONV; known: ADD, " in done.stderr
+    for kind, text in (("SVDF", "dse cannot price SVDF, which TFLM has"), ("TILE", "TFLM has no operator TILE")):
+        unknown.write_bytes(called(one_operator("ABS"), kind))
+        done = dse("cost", str(unknown))
+        assert done.returncode == 2
+        assert f"unknown.tflite: {text}" in done.stderr
 
 
 @pytest.mark.process

@@ -147,6 +147,17 @@ def one_operator(kind: str) -> bytes:
     return OTHERS[kind](writer)
 
 
+def called(content: bytes, kind: str) -> bytes:
+    """The file of one operator with another kind in its place."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    [code] = model.operatorCodes
+    code.builtinCode = getattr(schema.BuiltinOperator, kind)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def chain(length: int, channels: int) -> bytes:
     """A file of HARD_SWISH after HARD_SWISH, each on so many values."""
     writer = Writer()

@@ -67,7 +67,7 @@ def test_more_than_it_can_hold() -> None:
     struct.pack_into("<I", content, 16, 0xFFFFFFFF)
     struct.pack_into("<i", content, 8, 4)
     with pytest.raises(MalformedError):
-        Buffer(bytes(content)).root(bytes(content[4:8])).tables(0)
+        Buffer(bytes(content)).root().tables(0)
 
     def many(model: schema.ModelT) -> None:
         model.subgraphs[0].tensors *= 200

@@ -112,6 +112,11 @@ KERNELS = {
     "ZEROS_LIKE": ("", ""),
 }
 KNOWN_OPERATORS = frozenset(KERNELS)
+# TFLM has them (micro_mutable_op_resolver.h), and they are not described here.
+UNPRICED = frozenset((
+    "ASSIGN_VARIABLE", "CALL_ONCE", "DYNAMIC_UPDATE_SLICE", "EMBEDDING_LOOKUP", "IF", "L2_POOL_2D", "READ_VARIABLE",
+    "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "VAR_HANDLE", "WHILE",
+))  # fmt: skip
 # What kernels of CMSIS-NN ask for in their Init instead.
 OF_CMSIS_NN = {
     "AVERAGE_POOL_2D": "CmsisNnPooling",
