@@ -1,4 +1,4 @@
-"""What a file holds that a person calls a model, told by its content: a TFLite file, one as a C array, or another thing."""
+"""What a file holds that a person calls a model, told by its content: a TFLite file, one as a C array, another thing."""
 
 from __future__ import annotations
 
@@ -65,9 +65,8 @@ def look_into(path: Path) -> Found:
     if suffix == ".keras":
         return Found("keras")
     if b"\0" in content[:4096]:
-        raise FileError(
-            str(path), None, "", "not a model that dse knows: expected .tflite, a C array of one, or .keras"
-        )
+        what = "not a model that dse knows: expected .tflite, a C array of one, or .keras"
+        raise FileError(str(path), None, "", what)
     if suffix not in (".json", ".yaml", ".yml") and (array := _array(content)):
         name, found = array
         return Found("tflite", found, f"the array {name} in {path}")

@@ -97,7 +97,7 @@ def test_archives_and_texts(tmp_path: Path) -> None:
 def test_a_file_without_its_identifier_is_read_as_tflm_does() -> None:
     anonymous = MODEL[:4] + bytes(4) + MODEL[8:]
     assert read_tflite(anonymous) == read_tflite(MODEL)
-    with pytest.raises(FileError, match="bytes 4 to 8 are b'a is', expected b'TFL3'"):
+    with pytest.raises(FileError, match="bytes 4 to 8 are b' a i', expected b'TFL3'"):
         read_tflite(b"this a is not one at all, and it is long enough to be read", "x.tflite")
 
 
