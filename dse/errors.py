@@ -26,6 +26,9 @@ from collections.abc import Iterable
 PARAMETER = re.compile(r"`([a-z]\w*)`")
 
 
+MOST_NAMES = 20  # that a message lists
+
+
 class DseError(Exception):
     """A cause that the user can mend; `exit_code` is what the command line returns."""
 
@@ -58,7 +61,13 @@ class UnknownNameError(DseError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, names)} known: {', '.join(names) or 'none'}")
+        hint = did_you_mean(name, names)
+        if len(names) > MOST_NAMES:  # those that are most like it
+            shown = difflib.get_close_matches(name, names, MOST_NAMES, 0.0)
+            text = f"{', '.join(sorted(shown))} and {len(names) - MOST_NAMES} more"
+        else:
+            text = ", ".join(names) or "none"
+        super().__init__(f"unknown {kind} {name!r}{hint} known: {text}")
 
 
 class NetworkError(DseError):

@@ -33,7 +33,7 @@ def shipped(folder: str) -> Iterator[Path]:
 
 
 def find(folder: str, name: str) -> Path:
-    """The file that `name` means: a path, or a shipped file with or without '.yaml', also one of a subfolder.
+    """The file that `name` means: a path, or a shipped file in any case, with or without '.yaml', also of a subfolder.
 
     Raises UnknownNameError with the shipped names, or FileError for a path that is not there.
     """
@@ -45,8 +45,9 @@ def find(folder: str, name: str) -> Path:
         known = {file.stem: file for file in shipped(f"{folder}/{path.parent}")}
         if path.parent == Path():
             known = {file.stem: file for file in shipped(f"{folder}/{_ALSO.get(folder)}")} | known
-        if stem in known:
-            return known[stem]
+        by_any_case = {key.lower(): file for key, file in known.items()} | known
+        if found := by_any_case.get(stem) or by_any_case.get(stem.lower()):
+            return found
         if known:
             raise UnknownNameError(_KINDS[folder], stem, known)
     raise FileError(str(path), None, "", f"no such file; it should describe a {_KINDS[folder]}")

@@ -30,6 +30,7 @@ COMMANDS = {
     "reproduce": "Hold published figures of reference networks against ours.",
     "check": "Check spaces, tasks and boards.",
     "sample": "Draw random candidates of a space.",
+    "boards": "List boards, and find those that have room.",
     "list": "List spaces, boards, tasks, blocks, explorers.",
     "data": "Get data sets.",
 }

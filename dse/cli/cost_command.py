@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from dse.hardware.verdict import Verdict
     from dse.network.candidate import Candidate
 
+MOST_IN_FULL = 4  # boards, of which each has its lines
 Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
 
 
 @click.command("cost")
 @click.argument("what")
-@click.option("--board", "boards", multiple=True, help="Does it fit this board? May be given several times.")
+@click.option(
+    "--board", "boards", multiple=True, help="Does it fit this board? May be given several times; all: every board."
+)
 @BUILD
 @click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of a table.")
 def command(what: str, boards: tuple[str, ...], build: str | None, as_json: bool) -> None:
@@ -154,9 +157,30 @@ def _show(
     click.echo(f"flash: {bytes_text(report.flash_bytes)}")
     for refusal in report.refusals:
         click.echo(f"TFLM does not run it: {refusal}")
+    if len(verdicts) > MOST_IN_FULL:
+        _show_boards(verdicts)
+        return
     for verdict in verdicts:
         for line in lines_of(verdict):
             click.echo(line)
+
+
+def _show_boards(verdicts: list[Verdict]) -> None:
+    """Many boards as one table, those first of whose memory the model makes most use."""
+    from dse.cli.tables import echo_table
+
+    def use(verdict: Verdict) -> float:
+        used, available = next(iter(verdict.used.values()))
+        return used / available
+
+    rows = []
+    for verdict in sorted(verdicts, key=lambda one: (not one.fits, -use(one) if one.fits else use(one))):
+        shares = [f"{used / available:.0%}" for used, available in verdict.used.values()]
+        latency = next(iter(verdict.latencies.values()), None)
+        fits = "yes" if verdict.fits else "does not run" if verdict.refusals else "no"
+        took = str(latency).partition(" (")[0] if latency else "unknown"
+        rows.append((verdict.board.name, fits, verdict.build.name, *shares, took))
+    echo_table(("board", "fits", "build", "memory", "flash", "latency"), rows, texts=("board", "fits", "build"))
 
 
 def lines_of(verdict: Verdict) -> list[str]:

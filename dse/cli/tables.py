@@ -20,8 +20,12 @@ def echo_table(
     title: str = "",
     texts: Sequence[str] = (),
     total: bool = False,
+    width: int = WIDTH_OFF_TERMINAL,
 ) -> None:
-    """Prints a table; the columns named in `texts` are flush left, the others right. `total`: the last row is one."""
+    """Prints a table; the columns named in `texts` are flush left, the others right. `total`: the last row is one.
+
+    `width` is that where there is no terminal.
+    """
     from rich.markup import escape
     from rich.table import Table
 
@@ -32,7 +36,7 @@ def echo_table(
         if total and index == len(rows) - 1:
             table.add_section()
         table.add_row(*map(escape, row))
-    print_table(table)
+    print_table(table, width)
 
 
 def print_table(table: Table, width: int = WIDTH_OFF_TERMINAL) -> None:

@@ -16,6 +16,7 @@ from dse.hardware.builds import BuildProfile, load_build
 from dse.hardware.figures import Amount, Figure
 
 FOLDER = "objectives/boards"
+ALL = "all"
 
 
 class Board(BaseModel):
@@ -37,6 +38,11 @@ class Board(BaseModel):
     supply_volts: Amount | None = None
     active_milliamps: Amount | None = None
     about: str = ""
+
+    @field_validator("core")
+    @classmethod
+    def _in_one_case(cls, value: str) -> str:
+        return value.lower()
 
     @field_validator("builds", "runtime")
     @classmethod
@@ -88,10 +94,10 @@ def load_board(name: str) -> Board:
 
 
 def load_boards(names: Iterable[str], build: str | None = None) -> list[Board]:
-    """Several boards, each once, with another build profile where one is named. Raises DseError for two that differ and
-    have one name."""
+    """Several boards, each once, with another build profile where one is named; `all` are those that ship with dse.
+    Raises DseError for two that differ and have one name."""
     found: dict[str, Board] = {}
-    names = list(names)
+    names = [one for name in names for one in ([path.stem for path in list_boards()] if name == ALL else [name])]
     if build and not names:
         raise DseError("`build` is what runs on a board, and no board is named; expected `board` too (dse list boards)")
     for name in names:

@@ -45,6 +45,11 @@ class Verdict:
         return f"{self.board.name}: {fits}: {', '.join(parts)} (build {self.build.name})"
 
     @property
+    def used(self) -> dict[str, tuple[int, int]]:
+        """Bytes of memory and flash that it takes, and that there are for it."""
+        return {name: (getattr(self.cost, name), left + getattr(self.cost, name)) for name, left in self.left.items()}
+
+    @property
     def over_by(self) -> dict[str, int]:
         """Bytes beyond each limit; 0 where there is room."""
         return {name: max(0, -left) for name, left in self.left.items()}

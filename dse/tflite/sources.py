@@ -1,4 +1,4 @@
-"""What a file holds that a person calls a model, told by its content: a TFLite file, one as a C array, another thing."""
+"""What a file holds that a person calls a model, by its content: a TFLite file, one as a C array, another thing."""
 
 from __future__ import annotations
 

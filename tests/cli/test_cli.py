@@ -263,6 +263,36 @@ def test_a_board_without_an_interpreter(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "screen.png").stat().st_size > 10_000
 
 
+def test_a_model_on_every_board() -> None:
+    """One table: what fits first, and of that the board of whose memory it makes most use."""
+    model = str(MODELS / "mlperf_resnet8.tflite")
+    lines = CliRunner().invoke(cli, ["cost", model, "--board", "all"]).output.splitlines()
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")][-48:]
+    boards = {row[0]: row for row in rows}
+    assert set(boards) == {path.stem for path in list_boards()}
+    assert (boards["nano33ble"][1:4], boards["fs32k142"][1]) == (["yes", "tflm-cmsis-nn", "26%"], "no")
+    shares = [int(row[3].rstrip("%")) for row in rows if row[1] == "yes"]
+    assert shares == sorted(shares, reverse=True)
+    bodies = CliRunner().invoke(cli, ["cost", model, "--board", "all", "--json"]).output.splitlines()
+    assert {json.loads(line)["board"] for line in bodies} == set(boards)
+
+
+def test_boards_are_found_by_name_core_and_room() -> None:
+    def names(*arguments: str) -> list[str]:
+        done = CliRunner().invoke(cli, ["boards", *arguments, "--json"])
+        assert done.exit_code == 0, done.output
+        return [row["name"] for row in json.loads(done.output)]
+
+    assert len(names()) == len(list(list_boards()))
+    assert {"esp32-s3", "xiao-esp32s3"} <= set(names("ESP32-S3"))
+    assert all(load_board(name).core == "cortex-m55" for name in names("--core", "M55"))
+    roomy = names("--min-memory", "1MiB", "--min-flash", "4MB")
+    assert roomy
+    assert all(load_board(name).arena_bytes >= 1 << 20 and load_board(name).model_bytes >= 4e6 for name in roomy)
+    assert "Nordic nRF52840 DK" in CliRunner().invoke(cli, ["boards", "nrf52840"]).output
+    assert "no board that ships with dse is like that" in str(CliRunner().invoke(cli, ["boards", "zx81"]).exception)
+
+
 def test_cost_of_a_space() -> None:
     body = json.loads(CliRunner().invoke(cli, ["cost", "mixed", "--board", "nano33ble", "--json"]).output)
     assert body["params"]["smallest"] < body["params"]["median"] < body["params"]["largest"]

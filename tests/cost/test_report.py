@@ -145,10 +145,16 @@ def test_every_board_has_sources(path) -> None:  # type: ignore[no-untyped-def]
     assert board.model_bytes > 0
 
 
-def test_the_seven_boards_are_there() -> None:
-    assert {path.stem for path in list_boards()} == {
-        "imxrt1060", "nano33ble", "nano33ble-camera", "bluebox2", "stm32f746g-disco", "frdm-k64f", "fs32k142",
-    }  # fmt: skip
+def test_the_boards_of_the_field_are_there() -> None:
+    names = {path.stem for path in list_boards()}
+    assert len(names) >= 40
+    assert {
+        "imxrt1060", "nano33ble", "nano33ble-camera", "bluebox2", "stm32f746g-disco", "frdm-k64f", "fs32k142", "esp32",
+        "esp32-s3", "rpi-pico", "rpi-pico2", "nrf52840-dk", "arduino-portenta-h7", "teensy40", "openmv-h7-plus",
+        "nucleo-l4r5zi", "stm32n6570-dk", "ek-ra8m1", "himax-we2", "spresense",
+    } <= names  # fmt: skip
+    assert {board.name for board in load_boards(["all"])} == names
+    assert load_board("Nano33BLE") == load_board("nano33ble")
     with pytest.raises(UnknownNameError, match="did you mean 'imxrt1060'"):
         load_board("imxrt1064")
 
