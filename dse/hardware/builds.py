@@ -18,6 +18,7 @@ FOLDER = "objectives/builds"
 # What the instructions of a core offer to CMSIS-NN (Arm's technical reference manuals): with DSP two multiplications at
 # once in 16 bits, with MVE (Helium) vectors. All others are plain.
 DSP = ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m35p")
+ESP: dict[str, Core] = {"esp32-s3": "s3", "esp32-p4": "p4"}
 MVE = ("cortex-m52", "cortex-m55", "cortex-m85")
 
 
@@ -57,11 +58,13 @@ class BuildProfile(BaseModel):
 
 
 def core_of(core: str) -> Core:
-    """What a core offers to CMSIS-NN.
+    """What a core offers to optimised kernels.
 
     >>> core_of("cortex-m4"), core_of("cortex-m0plus"), core_of("cortex-m55")
     ('dsp', 'plain', 'mve')
     """
+    if core in ESP:
+        return ESP[core]
     return "dsp" if core in DSP else "mve" if core in MVE else "plain"
 
 

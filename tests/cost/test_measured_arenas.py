@@ -15,8 +15,11 @@ import pytest
 
 from dse.cost.tflm.arena import arena_of
 from dse.cost.tflm.build import Build
+from dse.cost.tflm.graph import Operator, OperatorGraph, Tensor
+from dse.cost.tflm.scratch import scratch_bytes
+from dse.hardware.boards import load_board
 from dse.tflite.reader import load_tflite
-from tests.helpers.paths import GROUND_TRUTH, RESULTS
+from tests.helpers.paths import GROUND_TRUTH, PUBLISHED_MODELS, RESULTS
 
 MEASURED = Path(__file__).with_name("measured_arenas.csv")
 FILES = [*RESULTS.glob("*/bundles/*/model_int8.tflite"), *GROUND_TRUTH.glob("models/*.tflite")]
@@ -48,6 +51,57 @@ def test_every_measured_arena_is_computed_to_the_byte() -> None:
         seen.add((row["kernels"], row["core"], build_of(row).enum_bytes))
     assert not wrong
     assert len(seen) >= 7
+
+
+# Bytes that others read off `arena_used_bytes` on a board (avionicharshit-byte/mcufit-bench at 88f8d23).
+ON_DEVICES = [("mlperf_resnet8", "esp32", 54_364), ("tflm_person_detect", "esp32", 82_300)]
+
+
+@pytest.mark.parametrize(("model", "board", "used"), ON_DEVICES)
+def test_arenas_that_others_measured_on_a_device(model: str, board: str, used: int) -> None:
+    path = next((path for path in PUBLISHED_MODELS if path.stem == model), None)
+    if path is None:
+        pytest.skip(f"{model} is not at hand")
+    arena = arena_of(load_tflite(path)[1], load_board(board).library())
+    assert arena.head_bytes + arena.tail_bytes == used
+
+
+def convolution(size: int, channels: int, kernels: int, window: int, stride: int, kind: str) -> OperatorGraph:
+    out = -(-size // stride)
+    shape = (1, window, window, kernels) if kind == "DEPTHWISE_CONV_2D" else (kernels, window, window, channels)
+    tensors = (
+        Tensor("INT8", (1, size, size, channels)),
+        Tensor("INT8", shape, True, kernels),
+        Tensor("INT8", (1, out, out, kernels)),
+    )
+    return OperatorGraph(tensors, (Operator(kind, (0, 1), (2,), "", (stride, stride)),), (0,), (2,))
+
+
+@pytest.mark.parametrize(
+    ("graph", "s3", "p4"),
+    [
+        # 1x1 of 12 channels on 4x4: an image of 16 x 16, filters of 16 x 24, 8 pixels turned; P4: sums, filters of 16
+        (convolution(4, 12, 24, 1, 1, "CONV_2D"), 256 + 384 + 256 + 64, 4 * 24 + 16 * 24 + 64),
+        (convolution(8, 16, 24, 1, 1, "CONV_2D"), 16 * 24 + 256 + 64, 16 * 24 + 256 + 32),
+        # 3x3 on 8x8x3, padded by 1: a line of 9 values is short, a window of 27 becomes 32
+        (convolution(8, 3, 16, 3, 1, "CONV_2D"), 64 + 16 + 16 * 32 + 16 + 32 + 64, 27 + 64 + 32),
+        # 3x3 on 8x8x16: the image padded all round, filters twice, the image with a border of two
+        (convolution(8, 16, 32, 3, 1, "CONV_2D"), 1600 + 4608 + 4608 + 1600 + 64 + 128, 144 + 128 + 32),
+        (convolution(8, 16, 16, 3, 1, "DEPTHWISE_CONV_2D"), 144 + 1600 + 16, 0),
+        (convolution(8, 8, 8, 3, 1, "DEPTHWISE_CONV_2D"), 2 * (72 + 512) + 32, 0),
+        (convolution(8, 16, 16, 5, 1, "DEPTHWISE_CONV_2D"), 2 * (400 + 1024) + 32, 0),
+        (convolution(64, 16, 16, 3, 1, "DEPTHWISE_CONV_2D"), 144 + 66 * 3 * 16 + 16, 0),
+        (convolution(8, 12, 12, 3, 1, "DEPTHWISE_CONV_2D"), 288 + 2048 + 1024 + 192 + 16, 0),
+        (convolution(8, 3, 12, 3, 1, "DEPTHWISE_CONV_2D"), 2 * (108 + 192) + 32, 0),
+        (convolution(8, 24, 24, 3, 1, "DEPTHWISE_CONV_2D"), 288 + 12 * 12 * 32 + 2048 + 64, 0),
+    ],
+)
+def test_buffers_of_esp_nn_by_hand(graph: OperatorGraph, s3: int, p4: int) -> None:
+    found = [
+        sum(scratch_bytes(graph.operators[0], graph.tensors, Build(4, kernels="esp-nn", core=core)))
+        for core in ("s3", "p4", "plain")
+    ]
+    assert found == [s3, p4, 0]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kernels = Literal["reference", "cmsis-nn"]
-Core = Literal["plain", "dsp", "mve"]  # what the instructions of a Cortex-M offer to CMSIS-NN
+Kernels = Literal["reference", "cmsis-nn", "esp-nn"]
+# What the instructions of a core offer to CMSIS-NN (Cortex-M) or ESP-NN (ESP32-S3, ESP32-P4).
+Core = Literal["plain", "dsp", "mve", "s3", "p4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Build:
     recording: bool = False  # RecordingMicroAllocator instead of MicroAllocator
     compression: bool = False  # compiled with USE_TFLM_COMPRESSION
     kernels: Kernels = "reference"
-    core: Core = "dsp"  # counts with CMSIS-NN
+    core: Core = "dsp"  # counts with kernels that are optimised for it
     # Two members of TfLiteFullyConnectedParams, which are in the library of October 2026 and were not in August.
     has_long_params: bool = True
 

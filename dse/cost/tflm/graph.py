@@ -52,6 +52,16 @@ class Operator:
     turned: tuple[bool, bool] = (False, False)  # of a product of matrices, whether each is transposed before
 
 
+def padding_of(operator: Operator, source: Tensor, weights: Tensor, output: Tensor) -> tuple[int, int]:
+    """Rows above and columns left of the image: half of what is missing of all windows, rounded down."""
+    found = []
+    for axis in (0, 1):
+        size = (weights.shape[1 + axis] - 1) * operator.dilation[axis] + 1
+        covered = (output.shape[1 + axis] - 1) * operator.stride[axis] + size
+        found.append(max(0, covered - source.shape[1 + axis]) // 2)
+    return found[0], found[1]
+
+
 @dataclass(frozen=True)
 class OperatorGraph:
     """Tensors in the order in which the file numbers them, operators in the order in which they run."""

@@ -112,6 +112,8 @@ KERNELS = {
     "ZEROS_LIKE": ("", ""),
 }
 KNOWN_OPERATORS = frozenset(KERNELS)
+# Those of ESP-NN: the same struct and the number of a buffer (esp-tflite-micro, kernels/esp_nn).
+OF_ESP_NN = {"CONV_2D": "CmsisNnConv", "DEPTHWISE_CONV_2D": "CmsisNnConv", "SOFTMAX": "EspNnSoftmax"}
 # TFLM has them (micro_mutable_op_resolver.h), and they are not described here.
 UNPRICED = frozenset((
     "ASSIGN_VARIABLE", "CALL_ONCE", "DYNAMIC_UPDATE_SLICE", "EMBEDDING_LOOKUP", "IF", "L2_POOL_2D", "READ_VARIABLE",
@@ -138,6 +140,8 @@ def kernel_of(kind: str, build: Build) -> tuple[tuple[int, int], int]:
         raise UnknownNameError("TFLM operator", kind, KNOWN_OPERATORS) from None
     if build.kernels == "cmsis-nn":
         data = OF_CMSIS_NN.get(kind, data)
+    if build.kernels == "esp-nn":
+        data = OF_ESP_NN.get(kind, data)
     return layout(params, build) if params else (0, 1), layout(data, build)[0] if data else 0
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dse.cost.tflm.build import Build
-from dse.cost.tflm.graph import Operator, Tensor
+from dse.cost.tflm.esp_nn import esp_nn_scratch
+from dse.cost.tflm.graph import Operator, Tensor, padding_of
 
 WORD = 4  # bytes of what most of them hold: int32
 SUMMING = ("MEAN", "SUM")
@@ -31,6 +32,8 @@ def scratch_bytes(operator: Operator, tensors: Tensors, build: Build) -> tuple[i
     """
     if build.kernels == "cmsis-nn" and operator.kind in CMSIS_NN:
         return CMSIS_NN[operator.kind](operator, tensors, build)
+    if build.kernels == "esp-nn" and (asked := esp_nn_scratch(operator, tensors, build)) is not None:
+        return asked
     return _reference(operator, tensors, build)
 
 
@@ -72,7 +75,7 @@ def _convolution(operator: Operator, tensors: Tensors, build: Build) -> tuple[in
         return ()
     wide = 4 * 16 * -(-window // 16) if build.core == "mve" else 2 * 4 * -(-window // 4) * 2
     is_plain = operator.dilation == (1, 1) and channels == depth
-    if (height, width) == (1, 1) and is_plain and not any(_padding(operator, source, weights, output)):
+    if (height, width) == (1, 1) and is_plain and not any(padding_of(operator, source, weights, output)):
         # The version of June unrolled windows with MVE where the stride is not 1.
         return (wide,) if build.core == "mve" and operator.stride != (1, 1) else ()
     is_line = source.shape[1] == height == operator.dilation[1] == 1 and channels == depth
@@ -84,7 +87,7 @@ def _convolution(operator: Operator, tensors: Tensors, build: Build) -> tuple[in
 def _line(operator: Operator, source: Tensor, weights: Tensor, output: Tensor) -> int:
     """arm_convolve_1_x_n_s8_get_buffer_size_mve; 0 where it is for windows."""
     width, stride, channels = weights.shape[2], operator.stride[1], source.shape[-1]
-    pad = _padding(operator, source, weights, output)[1]
+    pad = padding_of(operator, source, weights, output)[1]
     odd = ((output.shape[2] - 1) * stride + width - source.shape[2]) % 2
     left = max(1, -(-pad // stride)) if pad else 0
     right = max(1, -(-(pad + odd) // stride)) if pad + odd else 0
@@ -108,7 +111,7 @@ def _depthwise(operator: Operator, tensors: Tensors, build: Build) -> tuple[int,
         return ()
     if build.core == "mve":
         return (4 * CH_IN_BLOCK_MVE * height * width,)
-    if (height, width) == (3, 3) and max(_padding(operator, source, weights, output)) <= 1:
+    if (height, width) == (3, 3) and max(padding_of(operator, source, weights, output)) <= 1:
         return ()
     return (2 * channels * height * width,)
 
@@ -172,13 +175,3 @@ def is_like_convolution(operator: Operator, tensors: Tensors) -> bool:
 
 def _of_kernel(operator: Operator, tensors: Tensors) -> tuple[Tensor, Tensor, Tensor]:
     return tensors[operator.inputs[0]], tensors[operator.inputs[1]], tensors[operator.outputs[0]]
-
-
-def _padding(operator: Operator, source: Tensor, weights: Tensor, output: Tensor) -> tuple[int, int]:
-    """Rows above and columns left of the image: half of what is missing of all windows, rounded down."""
-    found = []
-    for axis in (0, 1):
-        size = (weights.shape[1 + axis] - 1) * operator.dilation[axis] + 1
-        covered = (output.shape[1 + axis] - 1) * operator.stride[axis] + size
-        found.append(max(0, covered - source.shape[1 + axis]) // 2)
-    return found[0], found[1]

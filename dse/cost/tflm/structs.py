@@ -88,6 +88,7 @@ STRUCTS = {
     "CmsisNnFullyConnected": "OpDataFullyConnected 2*word ptr 3*word",
     "CmsisNnPooling": "OpDataPooling word",
     "CmsisNnSoftmax": "SoftmaxParams 2*word",
+    "EspNnSoftmax": "SoftmaxParams word",
     "CmsisNnTransposeConv": "ConvParams 3*word 2*ptr",
     # elementwise.cc, mirror_pad.cc, batch_matmul.h, cumsum.cc, add_n.cc, elu.cc, log_softmax.cc, select.cc,
     # squared_difference.cc
