@@ -88,9 +88,9 @@ def _model(what: str, graph: OperatorGraph, num_bytes: int, boards: list[Board],
         raise FileError(what, None, "", str(error)) from None
     rows: list[Row] = []
     for number, operator in enumerate(graph.operators):
-        output = graph.tensors[operator.outputs[0]]
+        shape = _shape(graph.tensors[operator.outputs[0]].shape) if operator.outputs else ""
         params = sum(graph.tensors[index].num_elements for index in kernel_tensors(operator, graph.tensors))
-        rows.append((str(number), operator.kind, _shape(output.shape), params, macs_of(operator, graph.tensors)))
+        rows.append((str(number), operator.kind, shape, params, macs_of(operator, graph.tensors)))
     _show(what, {"model": what}, report, rows, boards, as_json)
 
 
@@ -149,7 +149,7 @@ def _show(
     click.echo(f"peak:  {report.peak_operator}, while these are alive:")
     for writer, size in report.peak_tensors:
         click.echo(f"       {bytes_text(size):>10}  {writer}")
-    if report.computed_in == "INT8":
+    if report.computed_in == "INT8" and report.inplace_bytes:
         click.echo(
             f"in place: {bytes_text(report.inplace_bytes)} with depthwise convolutions in place, "
             f"{bytes_text(report.fused_bytes)} with each bottleneck as one operation (TFLM's head: {head})"

@@ -10,10 +10,10 @@ from dse.cost.tflm.graph import Operator, Tensor
 # Kinds that multiply matrices and have no formula here. None may be taken for free, so they are refused by name.
 UNCOUNTED = {
     "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "CONV_3D", "CONV_3D_TRANSPOSE", "LSTM",
-    "RNN", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
+    "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
 }  # fmt: skip
 
-KERNEL_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
+KERNEL_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL", "SVDF")
 
 
 def kernel_tensors(operator: Operator, tensors: Sequence[Tensor]) -> list[int]:
@@ -43,6 +43,8 @@ def macs_of(operator: Operator, tensors: Sequence[Tensor]) -> int:
     weights = tensors[operator.inputs[1]].shape
     if operator.kind == "TRANSPOSE_CONV":  # every input value goes into a window of every output channel
         return tensors[operator.inputs[2]].num_elements * math.prod(weights[:3])
+    if operator.kind == "SVDF":  # a product with the input, and one with what was kept of earlier ones, for each filter
+        return tensors[operator.inputs[1]].num_elements + tensors[operator.inputs[2]].num_elements
     if operator.kind == "BATCH_MATMUL":
         shared = tensors[operator.inputs[0]].shape[-2 if operator.turned[0] else -1]
         return tensors[operator.outputs[0]].num_elements * shared

@@ -19,10 +19,10 @@ from dse.cost.tflm.build import HOST, MICROCONTROLLER, Build
 from dse.cost.tflm.graph import OperatorGraph
 from dse.cost.tflm.kernels import KNOWN_OPERATORS, UNPRICED
 from dse.cost.tflm.lowering import lower
-from dse.cost.tflm.planner import arena_bytes, lifetimes, peak
+from dse.cost.tflm.planner import Walk, arena_bytes, lifetimes, peak
 from dse.cost.tflm.support import computed_in, refusals
 from dse.cost.tflm.tail import tail_bytes
-from dse.cost.tinyengine import engine_memory, engine_parts
+from dse.cost.tinyengine import EngineMemory, engine_memory, engine_parts
 from dse.cost.work import Work, graph_work
 from dse.errors import OperatorError
 from dse.network.layers import Network
@@ -89,7 +89,8 @@ def estimate_graph(graph: OperatorGraph, num_bytes: int) -> CostReport:
 
 def _report(graph: OperatorGraph, flash: int, trainable: int, params: int) -> CostReport:
     work = graph_work(graph)
-    engine = engine_memory([engine_parts(graph)])
+    # No engine without an interpreter runs a file of several subgraphs.
+    engine = EngineMemory(0, 0) if graph.others else engine_memory([engine_parts(graph)])
     return CostReport(
         params=params,
         trainable_params=trainable,
@@ -114,25 +115,43 @@ def _memory(graph: OperatorGraph, build: Build) -> dict[str, Any]:
     """The fields of a report that depend on the library."""
     tensors, arena = lifetimes(graph, build), arena_of(graph, build)
     worst = peak(tensors)
-    writers = {index: operator.kind for operator in graph.operators for index in operator.outputs}
+    every = [(number, one) for number, one in enumerate(graph.subgraphs)]
+    names = [tensor.name for _, one in every for tensor in one.tensors]
+    writers, start = dict[int, str](), 0
+    for _, one in every:
+        writers |= {start + index: operator.kind for operator in one.operators for index in operator.outputs}
+        start += len(one.tensors)
 
     def called(index: int) -> str:
-        if index >= len(graph.tensors):
+        if index >= len(names):
             return "scratch"
-        return f"{writers.get(index, 'input')} {graph.tensors[index].name.split(';')[0]}".strip()
+        return f"{writers.get(index, 'input')} {names[index].split(';')[0]}".strip()
 
-    running = graph.operators[worst.operator].outputs[0] if graph.operators else graph.inputs[0]
+    running = _running(graph, worst.operator, build)
     sizes = {tensor.tensor: tensor.num_bytes for tensor in tensors}
     return {
         "arena_head_bytes": arena.head_bytes,
         "arena_tail_bytes": arena.tail_bytes,
         "arena_starting_bytes": arena.starting_bytes,
-        "peak_operator": called(running),
+        "peak_operator": running if isinstance(running, str) else called(running),
         "peak_tensors": tuple((called(index), sizes[index]) for index in worst.tensors),
     }
 
 
+def _running(graph: OperatorGraph, step: int, build: Build) -> int | str:
+    """What is written in a step, by its number; the operator where it writes nothing."""
+    if not graph.operators:
+        return graph.inputs[0]
+    first, operator = 0, graph.operators[min(step, len(graph.operators) - 1)]
+    if graph.others:
+        _, first, operator = Walk(graph, build).operator_at(step)
+    return first + operator.outputs[0] if operator.outputs else operator.kind
+
+
 def _deployed_params(graph: OperatorGraph) -> int:
     """Values of kernels and biases."""
-    kernels = {index for operator in graph.operators for index in kernel_tensors(operator, graph.tensors)}
-    return sum(graph.tensors[index].num_elements for index in kernels)
+    found = 0
+    for one in graph.subgraphs:
+        kernels = {index for operator in one.operators for index in kernel_tensors(operator, one.tensors)}
+        found += sum(one.tensors[index].num_elements for index in kernels)
+    return found

@@ -147,7 +147,7 @@ def _steps(graph: OperatorGraph) -> tuple[Step, ...]:
                 len(read) == 1 and read == before and readers[read[0]] == 1,
                 alive,
                 output,
-                output // max((1, *graph.tensors[written[0]].shape[-1:])),
+                output // max((1, *graph.tensors[written[0]].shape[-1:])) if written else 0,
                 alive + output - (min(sizes[read[0]], output) if over else 0),
             )
         )

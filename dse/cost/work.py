@@ -13,6 +13,7 @@ _MACS_FIELD = {
     "FULLY_CONNECTED": "fully_connected_macs",
     "TRANSPOSE_CONV": "conv_macs",
     "BATCH_MATMUL": "fully_connected_macs",
+    "SVDF": "fully_connected_macs",
 }
 
 

@@ -99,6 +99,8 @@ def judge(cost: CostReport, board: Board, build: str = "") -> Verdict:
 def _refusals(cost: CostReport, profile: BuildProfile) -> tuple[str, ...]:
     if profile.engine == "tinyengine" and cost.computed_in != "INT8":
         return (f"TinyEngine computes in int8, and the model in {cost.computed_in.lower()}",)
+    if profile.engine == "tinyengine" and cost.graph.others:
+        return ("TinyEngine runs no file of several subgraphs",)
     return () if profile.engine == "linux" else cost.refusals
 
 

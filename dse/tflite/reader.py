@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -43,11 +45,16 @@ STRIDE_FIELDS = dict.fromkeys(
     ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D"), (2, 1)
 )
 DILATION_FIELDS = {"CONV_2D": (5, 4), "DEPTHWISE_CONV_2D": (6, 5)}
+CALLS = {"IF": 2, "WHILE": 2, "CALL_ONCE": 1}  # how many subgraphs each runs
+WITHOUT_OUTPUT = ("ASSIGN_VARIABLE", "CALL_ONCE", "WHILE", "IF")
+WITH_OPTIONS = {*FUSED_FIELD, *STRIDE_FIELDS, *CALLS, "BATCH_MATMUL", "VAR_HANDLE"}
+LEAST_INPUTS = {"ASSIGN_VARIABLE": 2, "READ_VARIABLE": 1, "SVDF": 3, "BATCH_MATMUL": 2, "TRANSPOSE_CONV": 3}
+MAX_SUBGRAPHS = 256
 MAX_STEP = 1 << 16  # of a window, or between its values
 
 
 ETHOS_U = "CUSTOM 'ethos-u'"
-UNPRICED_TYPES = ("STRING", "COMPLEX64", "COMPLEX128", "INT4", "INT2", "UINT4", "RESOURCE", "VARIANT", "BFLOAT16")
+UNPRICED_TYPES = ("STRING", "COMPLEX64", "COMPLEX128", "INT4", "INT2", "UINT4", "VARIANT", "BFLOAT16")
 
 
 class UnpricedError(Exception):
@@ -88,33 +95,57 @@ def read_tflite(content: bytes, name: str = "model") -> OperatorGraph:
 
 
 def _graph(model: Table) -> OperatorGraph:
-    subgraphs = model.tables(2)
-    if len(subgraphs) != 1:
-        raise UnpricedError(f"it has {len(subgraphs)} subgraphs, expected 1")
+    tables = model.tables(2)
+    if not 0 < len(tables) <= MAX_SUBGRAPHS:
+        raise MalformedError(f"{len(tables)} subgraphs, expected 1 to {MAX_SUBGRAPHS}")
     buffers = model.tables(4)
     sizes = [buffer.length(0) for buffer in buffers]
     kinds = [_kind(code) for code in model.tables(1)]
     if ETHOS_U in kinds:
         raise UnpricedError("it was compiled for an Ethos-U: give the file that was there before Vela")
-    graph = subgraphs[0]
-    if graph.length(0, 4) > MAX_TENSORS:
-        raise MalformedError(f"{graph.length(0, 4):,} tensors, expected at most {MAX_TENSORS:,}")
-    tensors = tuple(_tensor(table, sizes) for table in graph.tables(0))
-    operators = tuple(_operator(table, kinds, len(tensors)) for table in graph.tables(3))
-    if not graph.length(1, 4) or not graph.length(2, 4):
-        raise MalformedError(f"{len(operators)} operators, {graph.length(1, 4)} inputs, {graph.length(2, 4)} outputs")
-    inputs, outputs = graph.numbers(1, "i"), graph.numbers(2, "i")
+    if (count := sum(table.length(0, 4) for table in tables)) > MAX_TENSORS:
+        raise MalformedError(f"{count:,} tensors, expected at most {MAX_TENSORS:,}")
+    main, *others = (_subgraph(table, kinds, sizes, len(tables)) for table in tables)
+    if not main.inputs or not main.outputs:
+        raise MalformedError(f"{len(main.operators)} operators, {len(main.inputs)} inputs, {len(main.outputs)} outputs")
+    _check_calls([main, *others], 0, ())
+    return replace(main, offline=_offline_plan(model, buffers, count), others=tuple(others))
+
+
+def _subgraph(table: Table, kinds: list[str], sizes: list[int], num_subgraphs: int) -> OperatorGraph:
+    tensors = [_tensor(one, sizes) for one in table.tables(0)]
+    operators = [_operator(one, kinds, len(tensors), num_subgraphs) for one in table.tables(3)]
+    inputs, outputs = table.numbers(1, "i"), table.numbers(2, "i")
     if not all(0 <= index < len(tensors) for index in (*inputs, *outputs)):
         raise MalformedError(f"inputs {inputs[:4]} and outputs {outputs[:4]}, expected tensors below {len(tensors)}")
+    names: dict[int, str] = {}  # of variables, by the tensors that are handles of them
+    for number, operator in enumerate(operators):
+        if operator.kind == "VAR_HANDLE":
+            names[operator.outputs[0]] = operator.variable
+            tensors[operator.outputs[0]] = replace(tensors[operator.outputs[0]], kept="handle")
+        elif operator.kind in ("ASSIGN_VARIABLE", "READ_VARIABLE"):
+            operators[number] = replace(operator, variable=names.get(operator.inputs[0], ""))
     _check_order(tensors, operators, inputs, outputs)
-    return OperatorGraph(tensors, operators, inputs, outputs, _offline_plan(model, buffers, len(tensors)))
+    return OperatorGraph(tuple(tensors), tuple(operators), inputs, outputs)
+
+
+def _check_calls(graphs: list[OperatorGraph], number: int, path: tuple[int, ...]) -> None:
+    """No subgraph calls itself, which would be without end."""
+    if number in path or len(path) > MAX_SUBGRAPHS:
+        raise MalformedError(f"subgraph {number} calls itself")
+    for operator in graphs[number].operators:
+        for called in operator.calls:
+            _check_calls(graphs, called, (*path, number))
 
 
 def _check_order(
-    tensors: tuple[Tensor, ...], operators: tuple[Operator, ...], inputs: tuple[int, ...], outputs: tuple[int, ...]
+    tensors: Sequence[Tensor], operators: Sequence[Operator], inputs: tuple[int, ...], outputs: tuple[int, ...]
 ) -> None:
     """Every tensor is written once, and before it is read."""
-    written = {*inputs, *(index for index, tensor in enumerate(tensors) if tensor.constant)}
+    written = {
+        *inputs,
+        *(index for index, tensor in enumerate(tensors) if tensor.constant or tensor.kept == "variable"),
+    }
     for operator in operators:
         for index in operator.inputs:
             if index >= 0 and index not in written:
@@ -130,6 +161,11 @@ def _check_order(
                 raise MalformedError(
                     f"{operator.kind} takes {operator.inputs[:4]}, expected a tensor and its weights or axes"
                 )
+        if (
+            operator.kind in LEAST_INPUTS
+            and len([one for one in operator.inputs if one >= 0]) < LEAST_INPUTS[operator.kind]
+        ):
+            raise MalformedError(f"{operator.kind} takes {operator.inputs[:4]}, expected {LEAST_INPUTS[operator.kind]}")
     if not set(outputs) <= written:
         raise MalformedError(f"output {min(set(outputs) - written)} is never written")
 
@@ -157,26 +193,27 @@ def _tensor(table: Table, sizes: list[int]) -> Tensor:
         raise MalformedError(f"tensor {name!r} has shape {shape[:8]}, expected up to 8 axes of fixed sizes")
     if buffer >= len(sizes):
         raise MalformedError(f"tensor {name!r} has buffer {buffer} of {len(sizes)}")
-    if table.number(5, "B") or table.table(6) or table.number(10, "I"):
-        raise UnpricedError(f"tensor {name!r} is variable, sparse or external")
+    if table.table(6) or table.number(10, "I"):
+        raise UnpricedError(f"tensor {name!r} is sparse or external")
     quantization = table.table(4)
     scales = quantization.length(2, 4) if quantization else 0
-    tensor = Tensor(kind, shape, sizes[buffer] > 0, scales, name)
+    is_variable = bool(table.number(5, "B")) and not sizes[buffer]
+    tensor = Tensor(kind, shape, sizes[buffer] > 0, scales, name, "variable" if is_variable else "")
     if tensor.constant and tensor.num_bytes != sizes[buffer]:
         raise MalformedError(f"tensor {name!r} of shape {shape[:8]} has {sizes[buffer]:,} bytes of data")
     return tensor
 
 
-def _operator(table: Table, kinds: list[str], num_tensors: int) -> Operator:
+def _operator(table: Table, kinds: list[str], num_tensors: int, num_subgraphs: int) -> Operator:
     code = table.number(0, "I")
     if code >= len(kinds):
         raise MalformedError(f"operator code {code} of {len(kinds)}")
     kind, inputs, outputs = kinds[code], table.numbers(1, "i"), table.numbers(2, "i")
     if not all(-1 <= index < num_tensors for index in inputs) or not all(0 <= index < num_tensors for index in outputs):
         raise MalformedError(f"{kind} takes {inputs[:4]} to {outputs[:4]}, expected tensors below {num_tensors}")
-    if not outputs:
+    if not outputs and kind not in WITHOUT_OUTPUT:
         raise MalformedError(f"{kind} has no output")
-    options = table.table(4) if kind in FUSED_FIELD or kind in STRIDE_FIELDS or kind == "BATCH_MATMUL" else None
+    options = table.table(4) if kind in WITH_OPTIONS else None
     fused = options.number(FUSED_FIELD[kind], "b") if options and kind in FUSED_FIELD else 0
     activation = _names("ActivationFunctionType").get(fused, "") if fused else ""
     stride = _steps(kind, options, STRIDE_FIELDS, 0)
@@ -184,7 +221,11 @@ def _operator(table: Table, kinds: list[str], num_tensors: int) -> Operator:
     turned = (False, False)
     if options and kind == "BATCH_MATMUL":
         turned = bool(options.number(0, "b")), bool(options.number(1, "b"))
-    return Operator(kind, inputs, outputs, activation, stride, dilation, turned)
+    calls = tuple(options.number(field, "i") for field in range(CALLS.get(kind, 0))) if options else ()
+    if not all(0 < called < num_subgraphs for called in calls):
+        raise MalformedError(f"{kind} calls subgraphs {calls}, expected 1 to {num_subgraphs - 1}")
+    variable = f"{options.text(0)}/{options.text(1)}" if options and kind == "VAR_HANDLE" else ""
+    return Operator(kind, inputs, outputs, activation, stride, dilation, turned, calls, variable)
 
 
 def _steps(kind: str, options: Table | None, fields: dict[str, tuple[int, int]], default: int) -> tuple[int, int]:

@@ -161,7 +161,10 @@ def test_cost_of_what_is_no_model(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"dse: \S+broken.tflite: not a TFLite model: .*\n", done.stderr)
     unknown = tmp_path / "unknown.tflite"
-    for kind, text in (("SVDF", "dse cannot price SVDF, which TFLM has"), ("TILE", "TFLM has no operator TILE")):
+    for kind, text in (
+        ("EMBEDDING_LOOKUP", "dse cannot price EMBEDDING_LOOKUP, which TFLM has"),
+        ("TILE", "TFLM has no operator TILE"),
+    ):
         unknown.write_bytes(called(one_operator("ABS"), kind))
         done = dse("cost", str(unknown))
         assert done.returncode == 2

@@ -120,7 +120,8 @@ ONE_OPERATOR = {kind: one_operator.one_operator(kind) for kind in one_operator.A
 
 @pytest.mark.tflm
 def test_every_known_operator_in_the_real_allocator() -> None:
-    assert {kind.partition("/")[0] for kind in ONE_OPERATOR} == KNOWN_OPERATORS
+    of_several = {"IF", "WHILE", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"}  # test_subgraphs.py
+    assert {kind.partition("/")[0] for kind in ONE_OPERATOR} == KNOWN_OPERATORS - of_several
     check(ONE_OPERATOR)
 
 

@@ -215,6 +215,21 @@ def _split(writer: Writer, kind: str) -> bytes:
     return writer.file(kind, inputs, outputs, _options("Split" if kind == "SPLIT" else "SplitV", numSplits=2))
 
 
+def _svdf(writer: Writer) -> bytes:
+    """Eight filters with a memory of ten steps, which is a variable."""
+    source, features = writer.tensor((1, 16)), writer.weights((8, 16), (0.01,))
+    time = writer.tensor((8, 10), INT16, (0.001,), data=np.ones((8, 10), np.int16))
+    bias = writer.tensor((8,), INT32, (0.00001,), data=np.zeros(8, np.int32))  # of the state times that of `time`
+    state = writer.tensor((1, 80), INT16, (0.01,))
+    writer.graph.tensors[state].isVariable = True
+    output = writer.tensor((1, 8))
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [source, features, time, bias, state], [output]
+    operator.builtinOptions = _options("SVDF", rank=1, fusedActivationFunction=1)
+    operator.builtinOptionsType = schema.BuiltinOptions.SVDFOptions
+    return writer.graph_of("SVDF", [operator], [source], [output])
+
+
 # Operators on values alone: their number of inputs, and the types of input and output.
 ELEMENTWISE = {
     **dict.fromkeys(
@@ -340,6 +355,7 @@ OTHERS = {
     "BATCH_MATMUL": lambda w: _matrices(w, FLOAT32),
     "BATCH_MATMUL/INT8": lambda w: _matrices(w, INT8),
     "BATCH_MATMUL/TURNED": lambda w: _matrices(w, INT8, adjX=True, adjY=True),
+    "SVDF": _svdf,
     "UNPACK": lambda w: w.file(
         "UNPACK", [w.tensor((2, 4))], [w.tensor((4,)), w.tensor((4,))], _options("Unpack", num=2)
     ),

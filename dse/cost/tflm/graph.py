@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from dse.network.layers import Shape
 
 TYPE_BYTES = {
     "BOOL": 1, "INT8": 1, "UINT8": 1, "INT16": 2, "UINT16": 2, "FLOAT16": 2, "INT32": 4, "UINT32": 4, "FLOAT32": 4,
-    "INT64": 8, "UINT64": 8, "FLOAT64": 8,
+    "INT64": 8, "UINT64": 8, "FLOAT64": 8, "RESOURCE": 4,
 }  # fmt: skip
 
 
@@ -27,6 +28,13 @@ class Tensor:
     constant: bool = False  # its bytes stand in the file, and take no arena
     num_scales: int = 1  # 0 when it is not quantized, 1 for one scale, else one for every channel
     name: str = ""
+    # Elsewhere than in the plan: a variable, which keeps its values between inferences, or a handle of one.
+    kept: Literal["", "variable", "handle"] = ""
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether a place in the arena is found for it."""
+        return not self.constant and not self.kept
 
     @property
     def num_elements(self) -> int:
@@ -50,6 +58,8 @@ class Operator:
     stride: tuple[int, int] = (1, 1)  # of a convolution or a pooling, down and across
     dilation: tuple[int, int] = (1, 1)  # of a convolution
     turned: tuple[bool, bool] = (False, False)  # of a product of matrices, whether each is transposed before
+    calls: tuple[int, ...] = ()  # the subgraphs that it runs: of IF, WHILE and CALL_ONCE
+    variable: str = ""  # what VAR_HANDLE names, and ASSIGN_VARIABLE and READ_VARIABLE work on
 
 
 def padding_of(operator: Operator, source: Tensor, weights: Tensor, output: Tensor) -> tuple[int, int]:
@@ -71,10 +81,17 @@ class OperatorGraph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     offline: tuple[int, ...] = ()  # where each tensor lies in the arena, -1 for one that TFLM places; empty for no plan
+    others: tuple[OperatorGraph, ...] = ()  # the file's other subgraphs, which this one may call, numbered from 1
+
+    @property
+    def subgraphs(self) -> tuple[OperatorGraph, ...]:
+        """All of the file; the first is this one."""
+        return (self, *self.others)
 
     def counts(self) -> dict[str, int]:
         """How often each kind of operator occurs, by name."""
-        return dict(sorted(Counter(operator.kind for operator in self.operators).items()))
+        kinds = Counter(operator.kind for graph in self.subgraphs for operator in graph.operators)
+        return dict(sorted(kinds.items()))
 
 
 def renumbered(graph: OperatorGraph, order: list[int] | None = None) -> tuple[OperatorGraph, list[int]]:

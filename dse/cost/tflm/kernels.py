@@ -26,11 +26,13 @@ KERNELS = {
     "ADD_N": ("", ""),
     "ARG_MAX": ("TfLiteMulParams", ""),
     "ARG_MIN": ("TfLiteMulParams", ""),
+    "ASSIGN_VARIABLE": ("", "OpDataAssign"),
     "AVERAGE_POOL_2D": ("TfLitePoolParams", "OpDataPooling"),
     "BATCH_MATMUL": ("TfLiteBatchMatMulParams", "OpDataBatchMatmul"),
     "BATCH_TO_SPACE_ND": ("", ""),
     "BROADCAST_ARGS": ("", ""),
     "BROADCAST_TO": ("", ""),
+    "CALL_ONCE": ("TfLiteSoftmaxParams", "OpDataCallOnce"),
     "CAST": ("TfLiteCastParams", ""),
     "CEIL": ("", ""),
     "CONCATENATION": ("TfLiteConcatenationParams", "OpDataConcatenation"),
@@ -55,6 +57,7 @@ KERNELS = {
     "GREATER": ("", "ComparisonParams"),
     "GREATER_EQUAL": ("", "ComparisonParams"),
     "HARD_SWISH": ("", "HardSwishParams"),
+    "IF": ("TfLiteGatherParams", "OpDataBranch"),
     "L2_NORMALIZATION": ("TfLiteMulParams", "L2NormalizationParams"),
     "LEAKY_RELU": ("TfLiteSoftmaxParams", "LeakyReluOpData"),
     "LESS": ("", "ComparisonParams"),
@@ -78,6 +81,7 @@ KERNELS = {
     "PADV2": ("", "OpDataPad"),
     "PRELU": ("", "PreluParams"),
     "QUANTIZE": ("", "OpDataQuantize"),
+    "READ_VARIABLE": ("", ""),
     "REDUCE_ALL": ("TfLiteReducerParams", "OpDataReduce"),
     "REDUCE_MAX": ("TfLiteReducerParams", "OpDataReduce"),
     "REDUCE_MIN": ("TfLiteReducerParams", "OpDataReduce"),
@@ -105,20 +109,20 @@ KERNELS = {
     "STRIDED_SLICE": ("TfLiteStridedSliceParams", "StridedSliceParams"),
     "SUB": ("TfLiteAddParams", "OpDataSub"),
     "SUM": ("TfLiteReducerParams", "OpDataReduce"),
+    "SVDF": ("TfLiteSvdfParams", "OpDataSvdf"),
     "TANH": ("", "LogisticParams"),
     "TRANSPOSE": ("", ""),
     "TRANSPOSE_CONV": ("TfLiteTransposeConvParams", "OpDataTransposeConv"),
     "UNPACK": ("TfLitePackParams", ""),
+    "VAR_HANDLE": ("TfLiteVarHandleParams", "OpDataVarHandle"),
+    "WHILE": ("TfLiteGatherParams", "OpDataBranch"),
     "ZEROS_LIKE": ("", ""),
 }
 KNOWN_OPERATORS = frozenset(KERNELS)
 # Those of ESP-NN: the same struct and the number of a buffer (esp-tflite-micro, kernels/esp_nn).
 OF_ESP_NN = {"CONV_2D": "CmsisNnConv", "DEPTHWISE_CONV_2D": "CmsisNnConv", "SOFTMAX": "EspNnSoftmax"}
 # TFLM has them (micro_mutable_op_resolver.h), and they are not described here.
-UNPRICED = frozenset((
-    "ASSIGN_VARIABLE", "CALL_ONCE", "DYNAMIC_UPDATE_SLICE", "EMBEDDING_LOOKUP", "IF", "L2_POOL_2D", "READ_VARIABLE",
-    "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "VAR_HANDLE", "WHILE",
-))  # fmt: skip
+UNPRICED = frozenset(("DYNAMIC_UPDATE_SLICE", "EMBEDDING_LOOKUP", "L2_POOL_2D", "UNIDIRECTIONAL_SEQUENCE_LSTM"))
 # What kernels of CMSIS-NN ask for in their Init instead.
 OF_CMSIS_NN = {
     "AVERAGE_POOL_2D": "CmsisNnPooling",

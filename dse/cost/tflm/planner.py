@@ -7,13 +7,14 @@ overlaps no tensor alive with it. Tensors that the file gives a place of their o
 
 from __future__ import annotations
 
+import itertools
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from dse.cost.tflm.build import MICROCONTROLLER, Build
-from dse.cost.tflm.graph import OperatorGraph
+from dse.cost.tflm.graph import Operator, OperatorGraph
 from dse.cost.tflm.scratch import scratch_bytes
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ def lifetimes(graph: OperatorGraph, build: Build = MICROCONTROLLER) -> list[Life
     kernels.
 
     Inputs live from before the first operator, outputs to the last; what nothing reads lives while it is written, and
-    what no operator knows before all others: it takes room all the same.
+    what no operator knows before all others: it takes room all the same. Those of other subgraphs are numbered behind.
     """
-    first = dict.fromkeys((i for i, tensor in enumerate(graph.tensors) if not tensor.constant), UNUSED)
+    if graph.others:
+        return Walk(graph, build).lifetimes()
+    first = dict.fromkeys((i for i, tensor in enumerate(graph.tensors) if tensor.is_planned), UNUSED)
     first |= dict.fromkeys(graph.inputs, BEFORE)
     last = dict(first)
     scratch: list[tuple[int, int]] = []
@@ -85,10 +88,75 @@ def lifetimes(graph: OperatorGraph, build: Build = MICROCONTROLLER) -> list[Life
     found = [
         Lifetime(index, aligned(graph.tensors[index].num_bytes), first[index], last[index])
         for index in sorted(first)
-        if not graph.tensors[index].constant
+        if graph.tensors[index].is_planned
     ]
     behind = len(graph.tensors)
     return found + [Lifetime(behind + i, aligned(size), step, step) for i, (size, step) in enumerate(scratch)]
+
+
+class Walk:
+    """Goes through a file of several subgraphs as it is run, a step for every operator and for every subgraph that one
+    enters (micro_allocation_info.cc, MarkAllocationLifetimes)."""
+
+    def __init__(self, graph: OperatorGraph, build: Build) -> None:
+        self.graphs = graph.subgraphs
+        self.starts = [0, *itertools.accumulate(len(one.tensors) for one in self.graphs)]  # of each, in the numbering
+        self.first: dict[int, int] = {}
+        self.last: dict[int, int] = {}
+        self.operators: dict[int, tuple[int, int]] = {}  # by step: its subgraph, and its number there
+        self.step = BEFORE
+        self.scratch: list[tuple[int, int, int]] = []  # bytes, and whose: its subgraph, and its number there
+        for number, one in enumerate(self.graphs):
+            for place, operator in enumerate(one.operators):
+                self.scratch += [(size, number, place) for size in scratch_bytes(operator, one.tensors, build)]
+        self._visit(0)
+
+    def lifetimes(self) -> list[Lifetime]:
+        """Every tensor that takes arena, then the scratch buffers."""
+        tensors = [tensor for one in self.graphs for tensor in one.tensors]
+        found = [
+            Lifetime(index, aligned(tensor.num_bytes), self.first.get(index, UNUSED), self.last.get(index, UNUSED))
+            for index, tensor in enumerate(tensors)
+            if tensor.is_planned and tensor.num_bytes
+        ]
+        behind = len(tensors)
+        for number, (size, *_) in enumerate(self.scratch):
+            index = behind + number
+            found.append(Lifetime(index, aligned(size), self.first.get(index, UNUSED), self.last.get(index, UNUSED)))
+        return found
+
+    def operator_at(self, step: int) -> tuple[OperatorGraph, int, Operator]:
+        """The subgraph that runs in a step, where its tensors begin in the numbering, and the operator."""
+        number, place = self.operators[max(min(self.operators), step)]
+        return self.graphs[number], self.starts[number], self.graphs[number].operators[place]
+
+    def _visit(self, number: int) -> None:
+        graph, start = self.graphs[number], self.starts[number]
+        for index in graph.inputs:
+            self._used(start + index, self.step)
+        for place, operator in enumerate(graph.operators):
+            self.step += 1
+            began = self.step
+            self.operators[began] = number, place
+            for index in operator.outputs:
+                self.first.setdefault(start + index, began)
+            for called in operator.calls:
+                self.step += 1
+                self.operators[self.step] = number, place
+                self._visit(called)
+            for index in (*operator.inputs, *operator.outputs):
+                if index >= 0:
+                    self.last[start + index] = self.step
+            for scratch, (_, *whose) in enumerate(self.scratch):
+                if whose == [number, place]:
+                    self._used(self.starts[-1] + scratch, began)
+                    self.last[self.starts[-1] + scratch] = self.step
+        for index in graph.outputs:
+            self._used(start + index, self.step)
+
+    def _used(self, index: int, step: int) -> None:
+        self.first.setdefault(index, step)
+        self.last[index] = step
 
 
 def peak(tensors: list[Lifetime]) -> Peak:

@@ -48,6 +48,11 @@ def _reference(operator: Operator, tensors: Tensors, build: Build) -> tuple[int,
         return (wide * output.num_elements,) if wide else ()
     if operator.kind == "MIRROR_PAD":  # kernels/mirror_pad.cc: two numbers for each axis
         return (WORD * len(tensors[operator.inputs[0]].shape),) * 2
+    if operator.kind == "SVDF":  # kernels/svdf_common.cc: a number for each filter, in int8 another for each output
+        filters, output = tensors[operator.inputs[1]].shape[0], tensors[operator.outputs[0]]
+        batch = tensors[operator.inputs[0]].shape[0]
+        each = (WORD * batch * filters,)
+        return (*each, WORD * output.num_elements) if tensors[operator.inputs[0]].type == "INT8" else each
     if operator.kind == "ADD_N":  # kernels/add_n.cc: where each of them lies
         return (build.pointer_bytes * len(operator.inputs),)
     if operator.kind not in REDUCING:

@@ -47,13 +47,18 @@ STRUCTS = {
     "TfLiteReducerParams": "byte",
     "TfLiteCastParams": "2*enum",
     "TfLiteCumsumParams": "2*byte",
-    "TfLiteGatherParams": "2*word",
+    "TfLiteGatherParams": "2*word",  # those of IF and WHILE are the same
+    "TfLiteVarHandleParams": "2*ptr",
+    "TfLiteSvdfParams": "word enum byte",
+    # micro_resource_variable.h
+    "MicroResourceVariables": "ptr 2*word",
+    "MicroResourceVariable": "4*ptr byte",
     "TfLiteBatchMatMulParams": "3*byte",
     "TfLiteResizeParams": "2*byte",
     "TfLiteReshapeParams": "8*word word",  # that of SQUEEZE is the same
     "TfLiteStridedSliceParams": "5*word byte",
     "TfLitePackParams": "2*word",  # that of UNPACK is the same
-    "TfLiteSoftmaxParams": "word",  # those of LEAKY_RELU, SPLIT, SPLIT_V and DEPTH_TO_SPACE are the same
+    "TfLiteSoftmaxParams": "word",  # those of LEAKY_RELU, SPLIT, SPLIT_V, DEPTH_TO_SPACE and CALL_ONCE are the same
     "SpaceToBatchParams": "word",
     "L2NormalizationParams": "word",
     # kernels/internal/types.h, with the padding at the end that each keeps inside another struct
@@ -92,6 +97,12 @@ STRUCTS = {
     "CmsisNnTransposeConv": "ConvParams 3*word 2*ptr",
     # elementwise.cc, mirror_pad.cc, batch_matmul.h, cumsum.cc, add_n.cc, elu.cc, log_softmax.cc, select.cc,
     # squared_difference.cc
+    # if.cc and while.cc, call_once.cc, var_handle.cc, assign_variable.cc, svdf.h
+    "OpDataBranch": "2*word",
+    "OpDataCallOnce": "word byte",
+    "OpDataVarHandle": "word",
+    "OpDataAssign": "| word",
+    "OpDataSvdf": "9*word",
     "OpDataAbsRsqrt": "4*word byte 2*enum",
     "OpDataMirrorPad": "5*word",
     "OpDataBatchMatmul": "3*ptr 3*byte",

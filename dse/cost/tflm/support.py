@@ -46,6 +46,8 @@ TYPES: dict[str, tuple[str, ...]] = {
     "SQUARED_DIFFERENCE": (*USUAL, I32),
     "BROADCAST_ARGS": (I32,),
     "FILL": (F, I8, I32),
+    "SVDF": (F, I8),
+    **dict.fromkeys(("IF", "WHILE", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"), (*ANY, "RESOURCE")),
     "REVERSE_V2": (*USUAL, I32, I64, BOOL, "UINT8"),
 }  # fmt: skip
 VALUES = {"SPLIT": 1, "TRANSPOSE_CONV": 2, "SELECT_V2": 1, "FILL": 1}
@@ -65,16 +67,18 @@ ADVICE = {
 
 def refusals(graph: OperatorGraph) -> Iterator[str]:
     """Why TFLM does not run a graph, a sentence for each operator that it refuses; none where it does."""
-    for number, operator in enumerate(graph.operators):
-        if reason := _refusal(operator, graph.tensors):
-            yield f"{operator.kind} (operator {number}) {reason}"
+    for place, one in enumerate(graph.subgraphs):
+        where = f" of subgraph {place}" if place else ""
+        for number, operator in enumerate(one.operators):
+            if reason := _refusal(operator, one.tensors):
+                yield f"{operator.kind} (operator {number}{where}) {reason}"
 
 
 def _refusal(operator: Operator, tensors: tuple[Tensor, ...]) -> str:
     kind = operator.kind
     inputs = [tensors[index] for index in operator.inputs if index >= 0]
     place = VALUES.get(kind, 0)
-    if kind not in TYPES or len(inputs) <= place:
+    if kind not in TYPES or len(inputs) <= place or not operator.outputs:
         return ""
     values, output = inputs[place], tensors[operator.outputs[0]]
     if values.type == "UINT8" and values.type not in TYPES[kind]:

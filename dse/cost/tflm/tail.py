@@ -5,14 +5,14 @@ tail is a walk over the requests in the order of `MicroInterpreter::AllocateTens
 layout of TFLM's structs in a build: the x86-64 one of the package, whose interpreter records its allocations and can
 decompress weights, or a microcontroller's, which does neither, with the reference kernels or those of CMSIS-NN.
 
-Not described: variable tensors, several subgraphs, 16-bit activations and 4-bit weights. File names are those of
+Not described: 4-bit weights. File names are those of
 tensorflow/tflite-micro, below tensorflow/lite/micro.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dse.cost.tflm.build import Build
 from dse.cost.tflm.graph import OperatorGraph
@@ -37,6 +37,9 @@ class TailParts:
         0  # of what kernels keep beside their structs: multipliers and shifts, say; each buffer rounded up
     )
     first_kept: int = 0  # of them the first one, as it is
+    subgraphs: int = 1
+    resources: int = 0  # variables that several subgraphs may work on
+    variables: tuple[int, ...] = ()  # bytes of tensors that keep their values
     num_scratch: int = 0  # buffers that kernels ask for in the head; the tail has a handle of each
     prepare_bytes: int = 0  # at most while an operator is prepared: what is kept so far, and zero points of its tensors
 
@@ -46,6 +49,9 @@ class TailParts:
             self.kinds + other.kinds,
             self.kept_bytes + other.kept_bytes,
             self.first_kept or other.first_kept,
+            self.subgraphs,
+            self.resources + other.resources,
+            self.variables + other.variables,
             self.num_scratch + other.num_scratch,
             max(self.prepare_bytes, self.kept_bytes + other.prepare_bytes),
         )
@@ -53,9 +59,21 @@ class TailParts:
 
 def tail_parts(graph: OperatorGraph, build: Build) -> TailParts:
     """The parts of a graph."""
+    if not graph.others:
+        return _parts(graph, build, set())
+    known = set[str]()
+    parts = sum((_parts(one, build, known) for one in graph.subgraphs), TailParts())
+    return replace(parts, subgraphs=len(graph.subgraphs), resources=len(known))
+
+
+def _parts(graph: OperatorGraph, build: Build, known: set[str]) -> TailParts:
+    """Those of one subgraph; what it assigns for the first time becomes `known`."""
     total = prepare = first = 0
     for operator in graph.operators:
         sizes = kept(operator, graph.tensors, build)
+        if operator.kind == "ASSIGN_VARIABLE" and operator.variable and operator.variable not in known:
+            known.add(operator.variable)
+            sizes = (graph.tensors[operator.inputs[1]].num_bytes,)
         first = first or next(iter(sizes), 0)
         total += sum(up(size, ALIGNMENT) for size in sizes)
         used = [index for index in (*operator.inputs, *operator.outputs) if index >= 0]
@@ -63,12 +81,14 @@ def tail_parts(graph: OperatorGraph, build: Build) -> TailParts:
             used += [index for index in (*operator.inputs[:2], *operator.outputs) if index >= 0]
         prepare = max(prepare, total + sum(4 + 4 * graph.tensors[index].num_scales for index in used))
     return TailParts(
-        len(graph.tensors),
-        tuple(operator.kind for operator in graph.operators),
-        total,
-        first,
-        sum(len(scratch_bytes(operator, graph.tensors, build)) for operator in graph.operators),
-        prepare,
+        num_tensors=len(graph.tensors),
+        kinds=tuple(operator.kind for operator in graph.operators),
+        kept_bytes=total,
+        first_kept=first,
+        resources=len(known),
+        variables=tuple(tensor.num_bytes for tensor in graph.tensors if tensor.kept == "variable"),
+        num_scratch=sum(len(scratch_bytes(operator, graph.tensors, build)) for operator in graph.operators),
+        prepare_bytes=prepare,
     )
 
 
@@ -91,7 +111,7 @@ def tail_of(parts: TailParts, build: Build, inputs: Sequence[int], outputs: Sequ
     micro_interpreter.cc (AllocateTensors).
     """
     kernels = [kernel_of(kind, build) for kind in parts.kinds]
-    used = _walk(0, [layout(struct, build) for struct in _objects(build)])
+    used = _walk(0, _objects(build, parts.subgraphs, parts.resources))
     for struct, count in (("TfLiteEvalTensor", parts.num_tensors), ("NodeAndRegistration", len(kernels))):
         size, alignment = layout(struct, build)
         used = up(used + count * size, alignment)
@@ -101,6 +121,7 @@ def tail_of(parts: TailParts, build: Build, inputs: Sequence[int], outputs: Sequ
         used = up(used + parts.first_kept, ALIGNMENT) + parts.kept_bytes - up(parts.first_kept, ALIGNMENT)
     if parts.num_scratch:
         used = up(used + parts.num_scratch * build.pointer_bytes, build.pointer_bytes)
+    used = _walk(used, [(size, ALIGNMENT) for size in parts.variables])
     for scales in (inputs, outputs):
         used = _walk(used, _persistent_tensors(scales, build))
     return used
@@ -127,16 +148,17 @@ def starting_bytes(parts: TailParts, num_buffers: int, build: Build) -> int:
     return max(preparing, planning) + requests + 2 * ALIGNMENT
 
 
-def _objects(build: Build) -> tuple[str, ...]:
-    """What is there before the first tensor."""
+def _objects(build: Build, subgraphs: int, resources: int) -> Iterator[tuple[int, int]]:
+    """Requests for what is there before the first tensor."""
     prefix = "Recording" if build.recording else ""
-    return (
-        prefix + "SingleArenaBufferAllocator",
-        "GreedyMemoryPlanner",
-        prefix + "MicroAllocator",
-        "MicroBuiltinDataAllocator",
-        "SubgraphAllocations",
-    )
+    for struct in (f"{prefix}SingleArenaBufferAllocator", "GreedyMemoryPlanner", f"{prefix}MicroAllocator"):
+        yield layout(struct, build)
+    if resources:
+        yield layout("MicroResourceVariables", build)[0], ALIGNMENT
+        yield resources * layout("MicroResourceVariable", build)[0], ALIGNMENT
+    yield layout("MicroBuiltinDataAllocator", build)
+    size, alignment = layout("SubgraphAllocations", build)
+    yield subgraphs * size, alignment
 
 
 def _persistent_tensors(scales: Sequence[int], build: Build) -> Iterator[tuple[int, int]]:
