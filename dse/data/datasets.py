@@ -34,6 +34,7 @@ class Data:
     digest: str
     free: bool = False  # may be passed on, as CIFAR's official images may; those of a folder are their owner's
     test_files: tuple[str, ...] = ()  # of each test image, where they come from a folder
+    notes: tuple[str, ...] = ()  # what a person should know of the images
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -64,10 +65,12 @@ def load_data(task: Task, location: str | None = None) -> Data:
             digest.update(np.ascontiguousarray(part.images).data)
             digest.update(np.ascontiguousarray(part.labels).data)
     if validation is None:
-        kept, held_out = split_off(train.labels, task.validation)
+        kept, held_out = split_off(train.labels, task.validation, read.classes)
         validation = Images(train.images[held_out], train.labels[held_out])
         train = Images(train.images[kept], train.labels[kept])
-    return Data(read.classes, train, validation, test, read.source, digest.hexdigest(), read.free, read.test_files)
+    return Data(
+        read.classes, train, validation, test, read.source, digest.hexdigest(), read.free, read.test_files, read.notes
+    )
 
 
 def _folder(task: Task, location: str | None) -> ImageSet:
@@ -83,7 +86,7 @@ def _folder(task: Task, location: str | None) -> ImageSet:
     return read_folders(Path(location), task.image_size, task.largest_size)
 
 
-def split_off(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+def split_off(labels: np.ndarray, share: float, classes: tuple[str, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
     """Indices that stay and indices that are held out: the same share of every class, always the same ones.
 
     Raises DataError when a class has too few images to give one and keep one.
@@ -94,7 +97,10 @@ def split_off(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]
         members = rng.permutation(np.flatnonzero(labels == label))
         count = max(1, round(len(members) * share))
         if count >= len(members):
-            raise DataError(f"class number {label} has {len(members)} training image(s); at least 2 are needed")
+            name = repr(classes[label]) if label < len(classes) else f"number {label}"
+            raise DataError(
+                f"class {name} has {len(members)} training image(s); expected at least 2, one of which is held out"
+            )
         held.append(members[:count])
     # Both parts stay in mixed order, so that the first images of a part are a fair sample of it.
     held_out = rng.permutation(np.concatenate(held))

@@ -1,48 +1,99 @@
-"""A folder of images per class: `train/<class>/*`, `test/<class>/*` and, where there is one, `val/<class>/*`."""
+"""A folder of images per class: `train/<class>/*`, `test/<class>/*` and, where there is one, `val/<class>/*`.
+
+What is there and not used is counted, and said.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import median_low
+from typing import TypeVar
 
 import numpy as np
 
 from dse.data.images import Images, ImageSet
-from dse.errors import DataError
+from dse.data.picture import MAY_BE_CLEAR, SUFFIXES, is_transparent, read_image, side_of
+from dse.errors import DataError, did_you_mean
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm"}
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "PPM")  # whatever a file is called, nothing else is opened
+PARTS = ("train", "val", "test")
+OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
+HIDDEN = (".", "__MACOSX")  # of the system, of notebooks and archivers; no pictures of anybody's
 MAX_IMAGES = 2_000_000
-MAX_PIXELS = 50_000_000
+MAX_NAMED = 5  # files in a message
+UNEVEN = 10  # images of the largest class for each of the smallest, from which on a word is said
 ORDER_SEED = 0
+T = TypeVar("T")
 
 
 def read_folders(folder: Path, size: int | None, largest: int) -> ImageSet:
-    """The images of a folder at `size`, else at that of the first of them, but at most `largest`. Raises DataError."""
+    """The images of a folder at `size`, else at the size of most of them, but at most `largest`. Raises DataError."""
     for part in ("train", "test"):
         if not (folder / part).is_dir():
-            raise DataError(f"{folder}: expected train/<class>/* and test/<class>/*, found no {part}/")
+            others = [name for name, meant in OTHER_NAMES.items() if meant == part and (folder / name).is_dir()]
+            hint = f"; there is {others[0]}/: call it {part}/" if others else ""
+            raise DataError(f"{folder}: expected train/<class>/* and test/<class>/*, found no {part}/{hint}")
     classes = tuple(sorted(_class_folders(folder / "train")))
     if len(classes) < 2:
         raise DataError(f"{folder / 'train'}: expected a folder per class and at least two, found {len(classes)}")
     for name in classes:
         if not name.isprintable():  # it goes into tables, firmware and terminals
             raise DataError(f"{folder / 'train'}: came {name!a}, expected a class name of printable letters")
-    parts = [part for part in ("train", "val", "test") if (folder / part).is_dir()]
+    parts = [part for part in PARTS if (folder / part).is_dir()]
     for part in parts[1:]:
         if unknown := sorted(_class_folders(folder / part) - set(classes)):
-            raise DataError(f"{folder / part}: class {unknown[0]!r} is not in train/")
+            by_case = {name.lower(): name for name in classes}
+            near = by_case.get(unknown[0].lower())
+            hint = f", did you mean {near!r}?" if near else did_you_mean(unknown[0], classes).rstrip(";")
+            raise DataError(f"{folder / part}: class {unknown[0]!r} is not in train/{hint}")
     files = {part: _image_files(folder / part, classes) for part in parts}
+    every = [path for part in parts for path, _ in files[part]]
+    sides = _each([path for path, _ in files["train"]] if size is None else [], side_of)
     if size is None:
-        size = min(_image_size(files["train"][0][0]), largest)
-    images = {part: _read_images(files[part], size) for part in parts}
+        size = min(median_low(sides), largest)
+    width = size
+    read = _each(every, lambda path: read_image(path, width))
+    images, start = dict[str, Images](), 0
+    for part in parts:
+        labels = np.array([label for _, label in files[part]], np.int64)
+        images[part] = Images(np.stack(read[start : start + len(labels)]), labels)
+        start += len(labels)
     names = tuple(path.relative_to(folder / "test").as_posix() for path, _ in files["test"])
+    notes = (*_unused(folder, parts, classes), *_of_images(images, classes, every))
     source = f"images in {folder.name}/, {size}x{size}"
-    return ImageSet(classes, images["train"], images.get("val"), images["test"], source, test_files=names)
+    return ImageSet(classes, images["train"], images.get("val"), images["test"], source, test_files=names, notes=notes)
+
+
+def _each(paths: Sequence[Path], read: Callable[[Path], T]) -> list[T]:
+    """Something of every file. Raises DataError, which names all that cannot be read."""
+    found, problems = [], []
+    for path in paths:
+        try:
+            found.append(read(path))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
+        raise DataError("; ".join(problems[:MAX_NAMED]) + more)
+    return found
 
 
 def _class_folders(folder: Path) -> set[str]:
-    """Names of the folders inside; hidden ones, such as a notebook's checkpoints, are no classes."""
-    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    """Names of the folders inside; hidden ones are no classes."""
+    return {path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(HIDDEN)}
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file is taken for an image, by its name.
+
+    What cannot be read (a link to nothing, a folder called x.png) is one, so that it is named as unreadable. A pipe or
+    a device is none: reading it would never end.
+    """
+    if path.suffix.lower() not in SUFFIXES or path.name.startswith(HIDDEN):
+        return False
+    return path.is_file() or path.is_dir() or not path.exists()
 
 
 def _image_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
@@ -50,13 +101,14 @@ def _image_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int
         (path, label)
         for label, name in enumerate(classes)
         for path in sorted((folder / name).glob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        if _is_image(path)
     ]
     if not files:
-        raise DataError(f"{folder}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    empty = set(classes) - {classes[label] for _, label in files}
+        raise DataError(f"{folder}: no images ({', '.join(sorted(SUFFIXES))}){_too_deep(folder, 1)}")
+    empty = sorted(set(classes) - {classes[label] for _, label in files})
     if empty and folder.name == "train":
-        raise DataError(f"{folder / min(empty)}: no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        where = folder / empty[0]
+        raise DataError(f"{where}: no images ({', '.join(sorted(SUFFIXES))}){_too_deep(where, 0)}")
     if len(files) > MAX_IMAGES:
         raise DataError(f"{folder}: more than {MAX_IMAGES} images")
     for path, _ in files:
@@ -65,32 +117,50 @@ def _image_files(folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int
     return [files[index] for index in np.random.default_rng(ORDER_SEED).permutation(len(files))]
 
 
-def _image_size(path: Path) -> int:
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            return int(min(image.size))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a readable image ({error})") from None
+def _too_deep(folder: Path, depth: int) -> str:
+    """A hint where images lie further down than `depth` folders."""
+    for path in folder.glob("*/" * (depth + 1) + "**/*"):
+        if path.is_file() and _is_image(path):
+            return f"; there are some in {path.parent}, one folder too deep"
+    return ""
 
 
-def _read_images(files: list[tuple[Path, int]], size: int) -> Images:
-    images = np.empty((len(files), size, size, 3), np.uint8)
-    for index, (path, _) in enumerate(files):
-        images[index] = read_image(path, size)
-    return Images(images, np.array([label for _, label in files], np.int64))
+def _unused(folder: Path, parts: Sequence[str], classes: Sequence[str]) -> Iterator[str]:
+    """What lies there and is no image that is read."""
+    below, others = Counter[str](), Counter[str]()
+    for part in parts:
+        for name in classes:
+            for path in (folder / part / name).glob("**/*"):
+                hidden = any(one.startswith(HIDDEN) for one in path.relative_to(folder).parts)
+                if hidden or not path.is_file():
+                    continue
+                if path.parent != folder / part / name:
+                    below[part] += 1
+                elif path.suffix.lower() not in SUFFIXES:
+                    others[path.suffix.lower() or path.name] += 1
+    counted = [f"{count} files in subfolders of the classes in {part}/" for part, count in below.items()]
+    counted += [f"{count} {suffix}" for suffix, count in sorted(others.items())]
+    if counted:
+        yield f"not used: {', '.join(counted)}"
+    for name, meant in OTHER_NAMES.items():
+        if (folder / name).is_dir() and not (folder / meant).is_dir():
+            yield f"not used: {name}/; images to choose by are in val/, where there is one"
 
 
-def read_image(path: Path, size: int) -> np.ndarray:
-    """One image file as uint8 (size, size, 3), squashed where it is not square. Raises DataError."""
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{path}: {image.width}x{image.height} is more than {MAX_PIXELS} pixels")
-            colour = image.convert("RGB")
-            return np.asarray(colour if colour.size == (size, size) else colour.resize((size, size)))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a readable image ({error})") from None
+def _of_images(images: dict[str, Images], classes: Sequence[str], files: Sequence[Path]) -> Iterator[str]:
+    """What a person should know of the images themselves."""
+    counts = np.bincount(images["train"].labels, minlength=len(classes))
+    if counts.max() >= UNEVEN * counts.min():
+        least, most = classes[int(counts.argmin())], classes[int(counts.argmax())]
+        yield (
+            f"class {least!r} has {counts.min()} training images and {most!r} {counts.max()}: "
+            "'training: {class_weight: balanced}' in the space lets all classes count the same"
+        )
+    if missing := sorted(set(range(len(classes))) - set(images["test"].labels.tolist())):
+        names = ", ".join(repr(classes[label]) for label in missing)
+        yield f"no test images of {names}: accuracy is that of the other classes"
+    known = {hashlib.sha256(image.tobytes()).digest() for image in images["train"].images}
+    if twice := sum(hashlib.sha256(image.tobytes()).digest() in known for image in images["test"].images):
+        yield f"{twice} of {len(images['test'])} test images are in train/ too: the accuracy will be too good"
+    if clear := sum(path.suffix.lower() in MAY_BE_CLEAR and is_transparent(path) for path in files):
+        yield f"{clear} images have transparent pixels, which are laid on white"

@@ -37,6 +37,7 @@ class ImageSet:
     source: str
     free: bool = False  # may be passed on, as CIFAR's official images may; those of a folder are their owner's
     test_files: tuple[str, ...] = ()  # of each test image, below test/, where they come from a folder
+    notes: tuple[str, ...] = ()  # what a person should know of them: what is not used, what is uneven
 
 
 def to_float(images: np.ndarray) -> np.ndarray:

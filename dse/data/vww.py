@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dse._util.files import write_atomic
 from dse._util.strict_yaml import path_text
-from dse.data.image_folder import read_image
+from dse.data.picture import read_image
 from dse.errors import DataError, unread
 
 SMALLEST_SHARE = 0.005  # of the picture that a person must take

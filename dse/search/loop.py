@@ -138,6 +138,7 @@ class _Workers:
 
 def _notes(settings: Settings, data: Data, defaults: Defaults) -> Iterator[str]:
     """What a person should know before anything is trained."""
+    yield from data.notes
     yield from settings.space.idle_settings(defaults)
     kept = data.image_shape[0]
     if (largest := max(settings.space.resolutions(), default=0)) > kept:

@@ -46,6 +46,8 @@ def test_validation_is_carved_from_training_and_always_the_same() -> None:
     assert np.array_equal(again[1], held)
     with pytest.raises(DataError, match="class number 0 has 1 training image"):
         split_off(np.array([0, 1, 1]), 0.5)
+    with pytest.raises(DataError, match="class 'cat' has 1 training image"):
+        split_off(np.array([0, 1, 1]), 0.5, ("cat", "dog"))
 
 
 @pytest.fixture
