@@ -2,6 +2,7 @@
 
 DseError                 one message; the command line prints it and exits with 2
 ├── FileError            a YAML file is wrong: file, line, key, what came, what was expected
+│   ├── FileErrors           several things are wrong in it, one line for each
 │   └── ImpossibleError      no candidate of the space in it is a network
 ├── UnknownNameError     no such space, board, task, explorer, block, trial; says the nearest
 ├── BoardError           a board has no figures for what was asked of it, such as its latency
@@ -46,6 +47,22 @@ class FileError(DseError):
         self.file, self.line, self.key, self.problem = file, line, key, problem
         where = file if line is None else f"{file}:{line}"
         super().__init__(f"{where}: {key}: {problem}" if key else f"{where}: {problem}")
+
+
+class FileErrors(FileError):
+    """Several things are wrong in a file: `errors` are in the order of their lines; the first is where it points to."""
+
+    def __init__(self, errors: Iterable[FileError]) -> None:
+        self.errors = sorted(errors, key=lambda error: error.line or 0)
+        first = self.errors[0]
+        super().__init__(first.file, first.line, first.key, first.problem)
+        self.args = ("\n".join(dict.fromkeys(map(str, self.errors))),)
+
+    @classmethod
+    def of(cls, errors: Iterable[FileError]) -> FileError:
+        """One error for all of them: itself where there is one."""
+        every = [inner for error in errors for inner in (error.errors if isinstance(error, FileErrors) else [error])]
+        return every[0] if len(every) == 1 else cls(every)
 
 
 class ImpossibleError(FileError):

@@ -5,6 +5,7 @@ In a checkout the shipped files are the folders beside `dse/`; in an installed w
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def find(folder: str, name: str) -> Path:
         by_any_case = {key.lower(): file for key, file in known.items()} | known
         if found := by_any_case.get(stem) or by_any_case.get(stem.lower()):
             return found
-        if known:
+        if known and path.suffix not in (".yaml", ".yml"):
             raise UnknownNameError(_KINDS[folder], stem, known)
+        if near := difflib.get_close_matches(stem, known, n=1):
+            raise FileError(str(path), None, "", f"no such file; did you mean the {_KINDS[folder]} {near[0]!r}?")
     raise FileError(str(path), None, "", f"no such file; it should describe a {_KINDS[folder]}")

@@ -14,14 +14,22 @@ import click
 def command(files: tuple[str, ...]) -> None:
     """Check FILES: spaces, tasks, boards or build profiles, each told by its keys.
 
-    Says what is wrong with file, line and key; says what is right in one line each.
+    Says all that is wrong with file, line and key; says what is right in one line each.
 
     \b
     Example:
       dse check cmv3.yaml my_board.yaml
     """
+    from dse.errors import DseError
+
+    wrong: list[DseError] = []
     for name in files:
-        click.echo(f"{name}: {check(name)}")
+        try:
+            click.echo(f"{name}: {check(name)}")
+        except DseError as error:
+            wrong.append(error)
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else DseError("\n".join(map(str, wrong)))
 
 
 def check(name: str) -> str:

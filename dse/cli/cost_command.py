@@ -68,7 +68,7 @@ def _tflite(what: str, content: bytes, boards: list[Board], as_json: bool) -> No
 
 
 def _keras(what: str, boards: list[Board], as_json: bool) -> None:
-    from dse.quantization.convert import int8_of_keras
+    from dse.quantization.saved_model import int8_of_keras
     from dse.tflite.reader import read_tflite
 
     content = int8_of_keras(Path(what))

@@ -7,22 +7,19 @@ always include a black and a white one.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from dse._util.quiet import quiet_native, quiet_tensorflow
+from dse._util.quiet import quiet_native
 from dse.data.images import Images, to_float
 from dse.errors import ExportError, FileError
 from dse.network.candidate import Candidate
 from dse.tflite.writer import for_device, with_signature
-from dse.training.keras_file import load_keras
 from dse.training.model import build_model
 
 CALIBRATION_IMAGES = 200
-NOISE_IMAGES = 4  # for a saved model, whose cost alone is asked for
 
 
 def for_conversion(candidate: Candidate, trained: keras.Model) -> keras.Model:
@@ -88,20 +85,3 @@ def run_converter(converter: Any) -> bytes:
             return with_signature(converter.convert())
     except Exception as error:  # the converter raises many kinds, ConverterError among them
         raise ExportError(f"the TFLite converter refused the model: {str(error)[:500]}") from None
-
-
-def int8_of_keras(path: Path) -> bytes:
-    """The int8 file of a saved Keras model. Raises FileError, ExportError.
-
-    Activation ranges are those of random images: they decide how well the file computes, and nothing of what it costs.
-    """
-    quiet_tensorflow()
-    model = load_keras(path)
-    shape = model.inputs[0].shape[1:]
-    image = keras.Input(shape, batch_size=1)
-    fixed = keras.Model(image, model(image))  # without a batch of one, the converter computes shapes in the graph
-    noise = np.random.default_rng(0).random((NOISE_IMAGES, *shape)).astype(np.float32)
-    try:
-        return to_int8(fixed, noise)
-    except ExportError as error:
-        raise ExportError(f"{path}: {error}") from None

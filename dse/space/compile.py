@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from dse._util.strict_yaml import Document, Path_, complaint, path_text, show, unknown_key
+from dse._util.strict_yaml import Document, Mistakes, Path_, complaint, path_text, show, unknown_key
 from dse.errors import did_you_mean
 from dse.network.blocks import BLOCKS, Block
 from dse.network.head import Head
@@ -22,6 +22,7 @@ from dse.space.domains import Choice, Domain, FloatRange, IntRange
 from dse.space.template import ABSENT, COLORS, Body, Settings, Stage, Template, open_of
 
 DOMAIN_KEYS = {"choice": (), "int": ("step",), "float": (), "log": ()}
+OPEN = ("{choice: [a, b, ...]}", "{int: [low, high], step: n}", "{float: [low, high]}", "{log: [low, high]}")
 BODY_KEYS = ("width", "width_divisor", "stem", "stages", "head")
 STAGE_KEYS = ("block", "repeats", "scaled")
 
@@ -31,26 +32,35 @@ Check = Callable[[Path_, Any], None]  # of one option, at its place; raises File
 class Compiler:
     """Compiles one document; `domains` has the domain of every open value by its path, in the order of the file.
 
-    Raises FileError, here for bodies without stages and in `template` for all else.
+    Raises FileError, here for bodies without stages and in `template` for all else: for all mistakes at once, with
+    those that were found before.
     """
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, mistakes: Mistakes) -> None:
         self.document = document
+        self.mistakes = mistakes
         self.domains: dict[str, Domain] = {}
         self._settings: list[Settings[Any]] = []
-        self._bodies = self._outlines()
+        self._bodies: dict[str, tuple[Path_, dict[str, Any]]] = {}
+        with mistakes.kept():
+            self._bodies = self._outlines()
 
     def template(self) -> Template:
         """The template. Raises FileError."""
         tree = self.document.value
         resolution = self._number(("resolution",), tree, ABSENT, int, 8, 1024)
-        color = self._leaf(("color",), tree["color"], self._color) if "color" in tree else ABSENT
-        backbone = self._domain(("backbone",), tree.get("backbone"))
+        color: Leaf = ABSENT
+        with self.mistakes.kept():
+            color = self._leaf(("color",), tree["color"], self._color) if "color" in tree else ABSENT
+        backbone = self._domain(("backbone",), tree.get("backbone")) if self._bodies else None
         bodies = {name: self._body(path, body) for name, (path, body) in self._bodies.items()}
         training = self._leaves(("training",), tree.get("training", {}), Training)
+        self.mistakes.told()
         for settings in self._settings:
             if not settings.nodes:  # what is fixed goes together in every candidate, or in none
-                self.document.check(settings.model, settings.values({}), settings.path)
+                with self.mistakes.kept():
+                    self.document.check(settings.model, settings.values({}), settings.path)
+        self.mistakes.told()
         name: Leaf = Open("backbone", backbone) if backbone else Fixed(next(iter(bodies)))
         return Template(resolution, color, name, bodies, training)
 
@@ -92,10 +102,9 @@ class Compiler:
         width = self._number((*path, "width"), tree, Fixed(1.0), float, 0.05, 8.0)
         divisor = tree.get("width_divisor", 8)
         if type(divisor) is not int or not 1 <= divisor <= 64:
-            raise self.document.error(
-                (*path, "width_divisor"), f"came {show(divisor)}, expected a whole number 1 to 64"
-            )
-        stages = [self._stage(place, stage) for place, stage in self._stages(path, tree)]
+            problem = f"came {show(divisor)}, expected a whole number 1 to 64"
+            self.mistakes.errors.append(self.document.error((*path, "width_divisor"), problem))
+        stages = self.mistakes.of_each(self._stages(path, tree), lambda found: self._stage(*found))
         head = (*path, "head")
         return Body(width, divisor, stages, self._together(head, Head, self._leaves(head, tree.get("head", {}), Head)))
 
@@ -113,14 +122,14 @@ class Compiler:
             name, kind, own = self._family(option_place, option)
             block_type = BLOCKS[kind]
             self._leaf(scaled_path, scaled, partial(self._scaled, kind))
-            self.document.mapping(path, shared, (*STAGE_KEYS, *block_type.model_fields))
-            known = {key: value for key, value in shared.items() if key not in own}
+            wanted = self.document.mapping(path, shared, (*STAGE_KEYS, *block_type.model_fields), self.mistakes)
+            known = {key: value for key, value in wanted.items() if key not in own}
             self.document.renamed((*option_place, name), (*place, name))
             own_leaves = self._leaves((*place, name), own, block_type)
             missing = [k for k, f in block_type.model_fields.items() if f.is_required() and k not in {**known, **own}]
             if missing:
-                raise self.document.error(path, f"missing key {missing[0]!r} of block {kind!r}")
-            leaves = {key: self._field((*path, key), value, block_type) for key, value in known.items()}
+                self.mistakes.errors.append(self.document.error(path, f"missing key {missing[0]!r} of block {kind!r}"))
+            leaves = self._fields(path, known, block_type)
             families[name] = self._together(path, block_type, leaves | own_leaves)
         beside: tuple[Node, ...] = open_of([repeats, scaled_leaf])
         if not domain:
@@ -171,9 +180,12 @@ class Compiler:
         def check(place: Path_, option: Any) -> None:
             if type(option) not in accepted or not low <= option <= high:
                 what = "a whole number" if kind is int else "a number"
-                raise self.document.error(place, f"came {show(option)}, expected {what} from {low} to {high}")
+                problem = f"came {show(option)}, expected {what} from {low} to {high}{_as_open(option)}"
+                raise self.document.error(place, problem)
 
-        return self._leaf(path, tree[str(path[-1])], check) if path[-1] in tree else absent
+        given = [tree[str(path[-1])]] if path[-1] in tree else []
+        leaves = self.mistakes.of_each(given, lambda value: self._leaf(path, value, check))
+        return leaves[0] if leaves else absent
 
     def _color(self, place: Path_, color: Any) -> None:
         if color not in list(COLORS):
@@ -190,8 +202,16 @@ class Compiler:
 
     def _leaves(self, path: Path_, values: Any, model: type[BaseModel]) -> dict[str, Leaf]:
         """The values of a model that stand at a path."""
-        self.document.mapping(path, values, model.model_fields)
-        return {key: self._field((*path, key), value, model) for key, value in values.items()}
+        known: dict[str, Any] = {}
+        with self.mistakes.kept():
+            known = self.document.mapping(path, values, model.model_fields, self.mistakes)
+        return self._fields(path, known, model)
+
+    def _fields(self, path: Path_, values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Leaf]:
+        """The values of known keys, without those that are wrong."""
+        return dict(
+            self.mistakes.of_each(values.items(), lambda item: (item[0], self._field((*path, item[0]), item[1], model)))
+        )
 
     def _field(self, path: Path_, value: Any, model: type[BaseModel]) -> Leaf:
         """One value of one key, by the model's own rules for that key."""
@@ -201,7 +221,7 @@ class Compiler:
             try:
                 _rules_of(model, key).validate_python(option)
             except ValidationError as error:
-                raise self.document.error(place, complaint(model, error.errors()[0])) from None
+                raise self.document.error(place, complaint(model, error.errors()[0]) + _as_open(option)) from None
 
         return self._leaf(path, value, check)
 
@@ -238,6 +258,15 @@ def domain_of(document: Document, path: Path_, value: Any) -> Domain | None:
     if kind == "log" and body[0] <= 0:
         raise document.error((*path, kind), f"came {show(body)}, expected low > 0")
     return FloatRange(float(body[0]), float(body[1]), kind == "log")
+
+
+def _as_open(value: Any) -> str:
+    """How a value that was refused is left open, where it looks as if that were meant."""
+    if isinstance(value, list) and value:
+        return f"; to leave it open write {{choice: {show(value)}}}"
+    if isinstance(value, dict) and len(value) == 1:
+        return f"; an open value is one of {', '.join(OPEN)}{did_you_mean(next(iter(value)), DOMAIN_KEYS).rstrip(';')}"
+    return ""
 
 
 def _label(document: Document, path: Path_, option: Any) -> str | int | float | bool:

@@ -40,7 +40,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dse._util.shipped import find, shipped
-from dse._util.strict_yaml import Document, Path_, load, parse, path_text, show
+from dse._util.strict_yaml import Document, Mistakes, Path_, load, parse, path_text, show
 from dse.errors import FileError, ImpossibleError, NetworkError
 from dse.network.candidate import Candidate
 from dse.network.layers import Shape
@@ -94,23 +94,31 @@ class Space:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.tree = document.mapping((), document.value, (*SPACE_KEYS, REFERENCE_KEY))
-        if "space" not in self.tree:
-            raise document.error((), "missing key 'space'")
-        self.name: str = self._text("space")
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,63}", self.name):
-            raise document.error(
-                ("space",), f"came {show(self.name)}, expected a name of letters, digits, '.', '_', '-'"
-            )
-        self.about: str = self._text("about") if "about" in self.tree else ""
-        self.digest = hashlib.sha256(document.text.encode()).hexdigest()
-        compiler = Compiler(document)
+        mistakes = Mistakes()
+        self.tree = document.mapping((), document.value, (*SPACE_KEYS, REFERENCE_KEY), mistakes)
+        self.name, self.about = "", ""
         self.facts: Facts | None = None
-        if REFERENCE_KEY in self.tree:
-            self.facts = document.check(Facts, self.tree[REFERENCE_KEY], (REFERENCE_KEY,))
+        with mistakes.kept():
+            self.name = self._name()
+        with mistakes.kept():
+            self.about = self._text("about") if "about" in self.tree else ""
+        with mistakes.kept():
+            if REFERENCE_KEY in self.tree:
+                self.facts = document.check(Facts, self.tree[REFERENCE_KEY], (REFERENCE_KEY,))
+        self.digest = hashlib.sha256(document.text.encode()).hexdigest()
+        compiler = Compiler(document, mistakes)
         self.template = compiler.template()
         self.domains = compiler.domains
         self.impossible = self._impossible_share()
+
+    def _name(self) -> str:
+        if "space" not in self.tree:
+            raise self.document.error((), "missing key 'space'")
+        name = self._text("space")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9._-]{0,63}", name):
+            problem = f"came {show(name)}, expected a name of letters, digits, '.', '_', '-'"
+            raise self.document.error(("space",), problem)
+        return name
 
     def at(self, **values: Value) -> Space:
         """The same space with other values at some places, such as `width` or `stages.2.repeats`. Raises FileError."""

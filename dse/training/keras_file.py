@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,13 @@ def load_keras(path: Path) -> keras.Model:
     except OSError as error:
         raise FileError(str(path), None, "", unread(error)) from None
     except Exception as error:  # Keras raises many kinds for what is no model, or holds a layer that it does not know
+        if own := re.search(r"Could not locate (?:class|function) '(\w+)'", str(error)):
+            problem = f"{own[1]!r} is code beside the file, which dse does not run: expected the layers of Keras alone"
+            raise FileError(str(path), None, "", problem) from None
         raise FileError(str(path), None, "", f"not a Keras model: {str(error).splitlines()[0][:300]}") from None
+    if not getattr(model, "inputs", None):
+        problem = "the model was never built: give it an Input, or call it on an image, and save it again"
+        raise FileError(str(path), None, "", problem)
     shapes = [tensor.shape for tensor in model.inputs]
     if len(shapes) != 1 or len(model.outputs) != 1 or None in shapes[0][1:]:
         raise FileError(

@@ -59,7 +59,7 @@ def test_the_readme_and_the_help_know_the_same_options() -> None:
     [
         (["serch"], "unknown command 'serch', did you mean 'search'?", 2),
         (["search"], "Missing option '--space'", 2),
-        (["search", "--space", "cmv3", "--board", "zx81"], "unknown board 'zx81'; known: bluebox2, frdm-k64f", 2),
+        (["search", "--space", "cmv3", "--board", "zx81"], "unknown board 'zx81'; known: bluebox2, ", 2),
         (["search", "--space", "cmv3", "--board", "nano33bel"], "did you mean 'nano33ble'?", 2),
         (["search", "--space", "cmv3"], "give a --board (dse list boards), or a limit such as --max-memory", 2),
         (["search", "--space", "cmv3", "--board", "nano33ble", "--explorer", "optuna:tpee"], "did you mean 'optuna:tpe'", 2),
@@ -380,7 +380,7 @@ def test_the_main_job_from_an_empty_folder(tmp_path: Path) -> None:
     source = next(path for path in list_boards() if path.stem == "fs32k142").read_text()
     tiny.write_text(source.replace("name: fs32k142", "name: tiny").replace("value: 12288", "value: 32668"))
     assert "no complete trial fits tiny" in dse("front", str(run), "--board", str(tiny)).stdout
-    assert "latency (tflm)" in dse("front", str(run), *boards).stdout
+    assert "latency (tflm-cmsis-nn)" in dse("front", str(run), *boards).stdout
 
     engine = ("--board", str(engine_board(tmp_path)))
     rows = json.loads(dse("front", str(run), *engine, "--json").stdout)

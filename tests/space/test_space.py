@@ -151,7 +151,10 @@ def test_training_settings_can_vary() -> None:
         (with_block("{block: conv, channels: {log: [0, 20]}}"), "came [0, 20], expected low > 0"),
         (with_block("{block: conv, channels: {choice: []}}"), "came [], expected a list of values"),
         (with_block("{block: conv, channels: {choice: [8, 8]}}"), "expected every value once"),
-        (with_block("{block: conv, channels: {choise: [8]}}"), "came {'choise': [8]}, expected a whole number"),
+        (with_block("{block: conv, channels: {choise: [8]}}"), "expected a whole number; an open value is one of {choice: [a, b, ...]}"),
+        (with_block("{block: conv, channels: {choise: [8]}}"), "did you mean 'choice'?"),
+        (with_block("{block: conv, channels: [8, 16]}"), "expected a whole number; to leave it open write {choice: [8, 16]}"),
+        (with_block("{block: conv, channels: 8, repeats: [1, 2]}"), "from 0 to 64; to leave it open write {choice: [1, 2]}"),
         (with_block("{block: conv, channels: 8, repeats: 100}"), "repeats: came 100, expected a whole number from 0 to 64"),
         (with_block("{block: bneck, channels: 8, expansion: 2, expand_channels: 16}"), "came both 'expansion' and 'expand_channels'"),
         (with_block("{block: conv, channels: 8, channels: 16}"), "stages[0].channels: this key stands twice"),
@@ -167,6 +170,36 @@ def test_training_settings_can_vary() -> None:
 )  # fmt: skip
 def test_mistakes_have_an_address(text: str, expected: str) -> None:
     assert expected in error_of(text)
+
+
+MANY = """
+space: 5mine
+abuot: x
+resolution: big
+width_divisor: 0
+stem: {block: konv, channels: 8}
+stages:
+  - {block: conv, channels: 8, stride: 3.5, kernal: 3}
+  - {block: bneck}
+head: {drop: 1}
+training: {epochs: many}
+"""
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    told = error_of(MANY).splitlines()
+    assert [line.split(": ")[:2] for line in told] == [
+        ["s.yaml:2", "space"],
+        ["s.yaml:3", "abuot"],
+        ["s.yaml:4", "resolution"],
+        ["s.yaml:5", "width_divisor"],
+        ["s.yaml:6", "stem.block"],
+        ["s.yaml:8", "stages[0].kernal"],
+        ["s.yaml:8", "stages[0].stride"],
+        ["s.yaml:9", "stages[1]"],
+        ["s.yaml:10", "head.drop"],
+        ["s.yaml:11", "training.epochs"],
+    ]
 
 
 TWO_BODIES = """

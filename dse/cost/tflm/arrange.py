@@ -14,6 +14,7 @@ from dse.cost.tflm.order import better_order
 from dse.cost.tflm.planner import ONLINE, Lifetime, by_size, greedy_offsets, head_of, lifetimes, peak, place
 
 MAX_TRIES = 60  # changes of each order of placing
+MAX_PLACED = 20_000  # tensors in all of them, so that a network of 2,000 tensors takes a second
 
 
 def arranged(graph: OperatorGraph) -> tuple[OperatorGraph, list[int], list[int]]:
@@ -56,8 +57,10 @@ def _by_breadth(tensors: list[Lifetime]) -> list[Lifetime]:
 
     Pisarchyk and Lee 2020, Efficient Memory Management for Deep Neural Net Inference, section 4.2.
     """
-    steps = range(1 + max(tensor.last for tensor in tensors))
-    alive = [[t for t in tensors if t.first <= step <= t.last] for step in steps]
+    alive: list[list[Lifetime]] = [[] for _ in range(1 + max(tensor.last for tensor in tensors))]
+    for tensor in tensors:
+        for step in range(max(0, tensor.first), tensor.last + 1):
+            alive[step].append(tensor)
     alive.sort(key=lambda step: -sum(t.num_bytes for t in step))
     return list(dict.fromkeys(t for step in alive for t in sorted(step, key=by_size)))
 
@@ -66,7 +69,7 @@ def _climbed(order: list[Lifetime], scratch: list[Lifetime], least: int) -> tupl
     """The lowest head found from an order of placing, and its offsets."""
     rng = random.Random(0)
     best, plan = head, offsets = _placed(order, scratch)
-    for _ in range(MAX_TRIES):
+    for _ in range(min(MAX_TRIES, MAX_PLACED // len(order))):
         if best == least:
             break
         # The tensor that reaches highest is placed earlier; a way that is not worse is gone on from.

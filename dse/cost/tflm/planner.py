@@ -8,7 +8,7 @@ overlaps no tensor alive with it. Tensors that the file gives a place of their o
 from __future__ import annotations
 
 import itertools
-from bisect import insort
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -195,20 +195,24 @@ def by_size(tensor: Lifetime) -> tuple[int, int]:
 
 def place(order: list[Lifetime], placed: dict[Lifetime, int] | None = None) -> dict[int, int]:
     """Each tensor in turn at the lowest offset that is free during its life, by tensor number."""
-    done = [(offset, offset + t.num_bytes, t.first, t.last) for t, offset in (placed or {}).items()]
-    done.sort()
-    offsets = {t.tensor: offset for t, offset in (placed or {}).items()}
-    for tensor in order:
-        size, first, last = tensor.num_bytes, tensor.first, tensor.last
-        offset = 0
-        for start, end, other_first, other_last in done:
-            if other_first <= last and first <= other_last:
-                if offset + size <= start:
-                    break
-                if end > offset:
-                    offset = end
+    taken: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # from where to where, by step
+    offsets: dict[int, int] = {}
+
+    def put(tensor: Lifetime, offset: int) -> None:
         offsets[tensor.tensor] = offset
-        insort(done, (offset, offset + size, first, last))
+        for step in range(tensor.first, tensor.last + 1):
+            taken[step].append((offset, offset + tensor.num_bytes))
+
+    for tensor, offset in (placed or {}).items():
+        put(tensor, offset)
+    for tensor in order:
+        offset = 0
+        # What shares no step with it is not looked at: the time grows with the steps, not with their square.
+        for start, end in sorted(itertools.chain(*(taken[step] for step in range(tensor.first, tensor.last + 1)))):
+            if offset + tensor.num_bytes <= start:
+                break
+            offset = max(offset, end)
+        put(tensor, offset)
     return offsets
 
 
