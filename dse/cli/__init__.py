@@ -23,6 +23,7 @@ COMMANDS = {
     "ui": "Look at a run in a browser.",
     "export": "Write int8 TFLite bundles of trials.",
     "cost": "Show what a model file, a candidate or a space costs.",
+    "compare": "Show two models side by side.",
     "show": "Show a network as the table that papers print.",
     "table": "Show what a space costs on a grid, such as its widths.",
     "screen": "Look at a whole space before anything is trained.",

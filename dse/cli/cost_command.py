@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,14 +10,15 @@ import click
 from dse.cli.limits import BUILD
 
 if TYPE_CHECKING:
+    from dse.cli.priced import Priced
     from dse.cost.report import CostReport
-    from dse.cost.tflm.graph import OperatorGraph
     from dse.hardware.boards import Board
     from dse.hardware.verdict import Verdict
-    from dse.network.candidate import Candidate
+    from dse.space.space import Space
 
 MOST_IN_FULL = 4  # boards, of which each has its lines
-Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
+BAR = 24  # letters of a bar
+DOES_NOT_FIT = 1  # exit code with --require-fit
 
 
 @click.command("cost")
@@ -27,142 +27,107 @@ Row = tuple[str, str, str, int, int]  # name, kind, output, parameters, MACs
     "--board", "boards", multiple=True, help="Does it fit this board? May be given several times; all: every board."
 )
 @BUILD
-@click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of a table.")
-def command(what: str, boards: tuple[str, ...], build: str | None, as_json: bool) -> None:
+@click.option("--layers", is_flag=True, help="Every operator or layer too, with its parameters and MACs.")
+@click.option("--require-fit", is_flag=True, help="Exit with 1 when it does not fit every board that is named.")
+@click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of text.")
+@click.pass_context
+def command(
+    context: click.Context,
+    what: str,
+    boards: tuple[str, ...],
+    build: str | None,
+    layers: bool,
+    require_fit: bool,
+    as_json: bool,
+) -> None:
     """Show what WHAT costs: a model (.tflite, a C array, .keras), a candidate, a reference network, or a space.
 
-    A model or a candidate is shown operator by operator or layer by layer, with its arena, what is alive where it needs
-    most, its size in flash, and on each board whether it fits and how long it takes. Of a space, 500 random candidates
-    are drawn and the range is shown, with the share that fits each board; dse screen looks closer.
+    Says of each board whether the model fits and how long it takes; then its arena, what is alive where it needs most,
+    and its size in flash. Of a space, 500 random candidates are drawn and the range is shown, with the share that fits
+    each board; dse screen looks closer.
 
     \b
     Example:
       dse cost model.tflite --board imxrt1060 --board nano33ble
     """
+    from dse.cli.priced import Priced, price
+    from dse.errors import DseError
     from dse.hardware.boards import load_boards
-    from dse.tflite.sources import SUFFIXES, look_into
-
-    named = load_boards(boards, build)
-    path = Path(what)
-    # Other names may be those of spaces and networks that ship with dse.
-    is_file = path.is_file() or path.suffix in (*SUFFIXES, ".keras", ".json", ".h", ".cc", ".c", ".cpp")
-    found = look_into(path) if is_file else None
-    match found.kind if found else "text":
-        case "tflite":
-            assert found
-            if found.about and not as_json:
-                click.echo(f"{found.about}, {len(found.content):,} bytes", err=True)
-            _tflite(what, found.content, named, as_json)
-        case "keras":
-            _keras(what, named, as_json)
-        case "candidate":
-            _candidate(what, named, as_json)
-        case _:
-            _space(what, named, as_json)
-
-
-def _tflite(what: str, content: bytes, boards: list[Board], as_json: bool) -> None:
-    from dse.tflite.reader import read_tflite
-
-    _model(what, read_tflite(content, what), len(content), boards, as_json)
-
-
-def _keras(what: str, boards: list[Board], as_json: bool) -> None:
-    from dse.quantization.saved_model import int8_of_keras
-    from dse.tflite.reader import read_tflite
-
-    content = int8_of_keras(Path(what))
-    if not as_json:
-        click.echo(f"{what}: converted to int8 with random images, as dse would export it", err=True)
-    _model(what, read_tflite(content, what), len(content), boards, as_json)
-
-
-def _model(what: str, graph: OperatorGraph, num_bytes: int, boards: list[Board], as_json: bool) -> None:
-    from dse.cost.macs import kernel_tensors, macs_of
-    from dse.cost.report import estimate_graph
-    from dse.errors import FileError, OperatorError
-
-    try:
-        report = estimate_graph(graph, num_bytes)
-    except OperatorError as error:
-        raise FileError(what, None, "", str(error)) from None
-    rows: list[Row] = []
-    for number, operator in enumerate(graph.operators):
-        shape = _shape(graph.tensors[operator.outputs[0]].shape) if operator.outputs else ""
-        params = sum(graph.tensors[index].num_elements for index in kernel_tensors(operator, graph.tensors))
-        rows.append((str(number), operator.kind, shape, params, macs_of(operator, graph.tensors)))
-    _show(what, {"model": what}, report, rows, boards, as_json)
-
-
-def _candidate(what: str, boards: list[Board], as_json: bool) -> None:
-    from dse.network.candidate import load_candidate
-
-    candidate = load_candidate(Path(what))
-    _show_candidate(f"candidate {candidate.id}", candidate, boards, as_json)
-
-
-def _show_candidate(title: str, candidate: Candidate, boards: list[Board], as_json: bool) -> None:
-    from dse.cost.formulas import layer_costs
-    from dse.cost.report import estimate
-
-    rows: list[Row] = [
-        (layer.name, type(layer).__name__, _shape(layer.shape), cost.params, cost.macs)
-        for layer, cost in layer_costs(candidate.network)
-        if cost.params or cost.macs
-    ]
-    _show(title, {"id": candidate.id}, estimate(candidate.network), rows, boards, as_json)
-
-
-def _show(
-    title: str,
-    name: dict[str, str],
-    report: CostReport,
-    rows: list[Row],
-    boards: list[Board],
-    as_json: bool,
-) -> None:
-    from dse._util.units import bytes_text
     from dse.hardware.verdict import judge
 
-    verdicts = [judge(report, board) for board in boards]
-    if as_json:
-        for body in [verdict.to_dict() for verdict in verdicts] or [report.to_dict() | {"board": None}]:
-            click.echo(json.dumps(name | body))
+    named = load_boards(boards, build)
+    if require_fit and not named:
+        raise DseError("--require-fit: expected a --board to fit")
+    priced = price(what, quiet=as_json)
+    if not isinstance(priced, Priced):
+        if require_fit or layers:
+            option = "--require-fit" if require_fit else "--layers"
+            raise DseError(f"{option}: {priced.name} is a space of many networks; expected one network")
+        _space(priced, named, as_json)
         return
-    from rich.markup import escape
-    from rich.table import Table
+    verdicts = [judge(priced.report, board) for board in named]
+    if as_json:
+        for body in [verdict.to_dict() for verdict in verdicts] or [priced.report.to_dict() | {"board": None}]:
+            click.echo(json.dumps(priced.key | body))
+    else:
+        _show(priced, verdicts, layers)
+    if require_fit and not all(verdict.fits for verdict in verdicts):
+        context.exit(DOES_NOT_FIT)
 
-    from dse.cli.tables import print_table
 
-    table = Table("", "kind", "output", title=escape(title), title_justify="left")
-    table.add_column("params", justify="right")
-    table.add_column("MACs", justify="right")
-    for first, kind, shape, params, macs in rows:
-        table.add_row(first, kind, shape, f"{params:,}" if params else "", f"{macs:,}" if macs else "")
-    table.add_section()
-    table.add_row("total", "", "", f"{report.params:,}", f"{report.macs:,}")
-    print_table(table, 110)
+def _show(priced: Priced, verdicts: list[Verdict], layers: bool) -> None:
+    report = priced.report
+    parts = f"{len(priced.parts)} {'operators' if 'model' in priced.key else 'layers'}"
+    click.echo(f"{priced.title}: {report.params:,} parameters, {report.macs:,} MACs, {parts}")
+    if len(verdicts) <= MOST_IN_FULL:
+        for verdict in verdicts:
+            click.echo("\n".join(lines_of(verdict)))
+    for line in memory_lines(report):
+        click.echo(line)
+    if len(verdicts) > MOST_IN_FULL:
+        _show_boards(verdicts)
+    if layers:
+        _show_parts(priced)
+
+
+def lines_of(verdict: Verdict) -> list[str]:
+    """A verdict as a person reads it."""
+    from dse._util.units import bytes_text
+
+    lines = [str(verdict)]
+    for name, (used, available) in verdict.used.items():
+        full = max(0, round(BAR * min(1.0, used / available))) if available else BAR
+        bar = "█" * full + "░" * (BAR - full)
+        share = f"{used / available:.0%}" if available else "none"
+        title = {"inplace_bytes": "memory"}.get(name, name.removesuffix("_bytes"))
+        lines.append(f"  {title:6} {bar} {share:>5}: {bytes_text(used)} of {bytes_text(available)}")
+    if verdict.latencies:
+        lines.append(f"  latency: {'; '.join(map(str, verdict.latencies.values()))}")
+    lines.append(f"  {verdict.basis}")
+    if verdict.energy:
+        lines.append(f"  energy: {verdict.energy} with the first of them")
+    return lines
+
+
+def memory_lines(report: CostReport) -> list[str]:
+    """Where the bytes of a model lie."""
+    from dse._util.units import bytes_text
+
     head, tail, host = map(bytes_text, (report.arena_head_bytes, report.arena_tail_bytes, report.arena_tail_bytes_host))
-    click.echo(f"arena: {head} head ({report.plan} plan) + {tail} tail on a 32-bit target ({host} on a 64-bit host)")
+    lines = [f"arena: {head} head ({report.plan} plan) + {tail} tail on a 32-bit target ({host} on a 64-bit host)"]
     if report.arena_starting_bytes > report.arena_head_bytes + report.arena_tail_bytes:
-        click.echo(f"       but {bytes_text(report.arena_bytes)} while TFLM starts: its notes need more than the head")
-    click.echo(f"peak:  {report.peak_operator}, while these are alive:")
-    for writer, size in report.peak_tensors:
-        click.echo(f"       {bytes_text(size):>10}  {writer}")
+        lines.append(
+            f"       but {bytes_text(report.arena_bytes)} while TFLM starts: its notes need more than the head"
+        )
+    lines.append(f"peak:  {report.peak_operator}, while these are alive:")
+    lines += [f"       {bytes_text(size):>10}  {writer}" for writer, size in report.peak_tensors]
     if report.computed_in == "INT8" and report.inplace_bytes:
-        click.echo(
+        lines.append(
             f"in place: {bytes_text(report.inplace_bytes)} with depthwise convolutions in place, "
             f"{bytes_text(report.fused_bytes)} with each bottleneck as one operation (TFLM's head: {head})"
         )
-    click.echo(f"flash: {bytes_text(report.flash_bytes)}")
-    for refusal in report.refusals:
-        click.echo(f"TFLM does not run it: {refusal}")
-    if len(verdicts) > MOST_IN_FULL:
-        _show_boards(verdicts)
-        return
-    for verdict in verdicts:
-        for line in lines_of(verdict):
-            click.echo(line)
+    lines.append(f"flash: {bytes_text(report.flash_bytes)}")
+    return lines + [f"TFLM does not run it: {refusal}" for refusal in report.refusals]
 
 
 def _show_boards(verdicts: list[Verdict]) -> None:
@@ -183,30 +148,21 @@ def _show_boards(verdicts: list[Verdict]) -> None:
     echo_table(("board", "fits", "build", "memory", "flash", "latency"), rows, texts=("board", "fits", "build"))
 
 
-def lines_of(verdict: Verdict) -> list[str]:
-    """A verdict as a person reads it."""
-    lines = [str(verdict)]
-    if verdict.latencies:
-        lines.append(f"  latency: {'; '.join(map(str, verdict.latencies.values()))}")
-    lines.append(f"  {verdict.basis}")
-    if verdict.energy:
-        lines.append(f"  energy: {verdict.energy} with the first of them")
-    return lines
+def _show_parts(priced: Priced) -> None:
+    from dse.cli.tables import echo_table
+
+    def number(count: int) -> str:
+        return f"{count:,}" if count else ""
+
+    rows = [(part.name, part.kind, part.output, number(part.params), number(part.macs)) for part in priced.parts]
+    rows.append(("total", "", "", f"{priced.report.params:,}", f"{priced.report.macs:,}"))
+    texts = ("", "kind", "output")
+    echo_table((*texts, "params", "MACs"), rows, title=priced.title, texts=texts, total=True, width=110)
 
 
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
-
-
-def _space(name: str, boards: list[Board], as_json: bool) -> None:
-    from dse.references.networks import load_network, only_network
+def _space(space: Space, boards: list[Board], as_json: bool) -> None:
     from dse.screening.ranges import space_cost
 
-    space = load_network(name)
-    if not space.domains:
-        title = f"{space.name}: {space.about}" if space.about else space.name
-        _show_candidate(title, only_network(space), boards, as_json)
-        return
     found = space_cost(space, boards)
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))

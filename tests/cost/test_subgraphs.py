@@ -55,7 +55,7 @@ def test_what_is_never_called_takes_room_all_the_same() -> None:
 def test_the_command_shows_the_main_one(tmp_path: Path) -> None:
     path = tmp_path / "streaming.tflite"
     path.write_bytes(FILES["streaming"])
-    done = CliRunner().invoke(cli, ["cost", str(path), "--board", "nano33ble"])
+    done = CliRunner().invoke(cli, ["cost", str(path), "--board", "nano33ble", "--layers"])
     assert done.exit_code == 0, done.output
     for text in ("CALL_ONCE", "VAR_HANDLE", "ASSIGN_VARIABLE", "nano33ble: fits"):
         assert text in done.output
