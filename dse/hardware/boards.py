@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from dse._util.shipped import find, shipped
 from dse._util.strict_yaml import load
 from dse.cost.tflm.build import Build
-from dse.errors import DseError
-from dse.hardware.builds import BuildProfile, load_build
+from dse.errors import DseError, did_you_mean
+from dse.hardware.builds import CORES, BuildProfile, load_build
 from dse.hardware.figures import Amount, Figure
 
 FOLDER = "objectives/boards"
@@ -42,7 +42,11 @@ class Board(BaseModel):
     @field_validator("core")
     @classmethod
     def _in_one_case(cls, value: str) -> str:
-        return value.lower()
+        core = value.lower()
+        if core not in CORES:  # taken for a plain one, it would be said to need less memory than its kernels take
+            hint = did_you_mean(core, CORES)
+            raise ValueError(f"unknown core {value!r}{hint} known: {', '.join(sorted(CORES))}")
+        return core
 
     @field_validator("builds", "runtime")
     @classmethod

@@ -20,6 +20,11 @@ FOLDER = "objectives/builds"
 DSP = ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m35p")
 ESP: dict[str, Core] = {"esp32-s3": "s3", "esp32-p4": "p4"}
 MVE = ("cortex-m52", "cortex-m55", "cortex-m85")
+PLAIN = (
+    *("cortex-m0", "cortex-m0plus", "cortex-m3", "cortex-m23", "cortex-a7", "cortex-a53", "cortex-a72"),
+    *("esp32", "esp32-s2", "esp32-c3", "esp32-c6", "esp32-h2", "rv32", "other"),
+)
+CORES = (*DSP, *MVE, *ESP, *PLAIN)
 
 
 class BuildProfile(BaseModel):

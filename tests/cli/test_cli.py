@@ -270,7 +270,8 @@ def test_a_model_on_every_board() -> None:
     """One table: what fits first, and of that the board of whose memory it makes most use."""
     model = str(MODELS / "mlperf_resnet8.tflite")
     lines = CliRunner().invoke(cli, ["cost", model, "--board", "all"]).output.splitlines()
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")][-48:]
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if line.startswith("│")]
+    rows = rows[-len(list(list_boards())) :]
     boards = {row[0]: row for row in rows}
     assert set(boards) == {path.stem for path in list_boards()}
     assert (boards["nano33ble"][1:4], boards["fs32k142"][1]) == (["yes", "tflm-cmsis-nn", "26%"], "no")

@@ -68,7 +68,10 @@ def test_a_space_is_no_model(tmp_path: Path) -> None:
     assert isinstance(price("mixed"), Space)
     for arguments, expected in (
         (["compare", SMALL, "mixed"], "mixed is a space of many networks; expected one network"),
-        (["cost", "mixed", "--board", "nano33ble", "--require-fit"], "--require-fit: mixed is a space of many networks"),
+        (
+            ["cost", "mixed", "--board", "nano33ble", "--require-fit"],
+            "--require-fit: mixed is a space of many networks",
+        ),
         (["cost", SMALL, "--require-fit"], "--require-fit: expected a --board to fit"),
     ):
         done = CliRunner().invoke(cli, arguments)
