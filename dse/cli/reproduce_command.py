@@ -21,6 +21,7 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
     Example:
       dse reproduce mobilenet_v1 mobilenet_v2
     """
+    from dse.references.figures import as_printed
     from dse.references.networks import KINDS, reproduce
 
     rows = list(reproduce(names))
@@ -37,7 +38,8 @@ def command(names: tuple[str, ...], as_json: bool) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     for row in rows:
-        cells = (row.network, row.source, row.quantity, row.published, row.ours, row.verdict)
+        ours = "" if row.ours is None else as_printed(row.ours, row.published)
+        cells = (row.network, row.source, row.quantity, row.published, ours, row.verdict)
         table.add_row(*map(escape, cells))
     print_table(table, 160)
     counts = Counter(row.kind for row in rows)

@@ -18,7 +18,7 @@ from dse._util.strict_yaml import load
 from dse.errors import DseError, UnknownNameError
 from dse.network.candidate import Candidate
 from dse.network.layers import Network
-from dse.references.figures import Figure, arithmetic, as_printed, figures_of, number, parse_at
+from dse.references.figures import Figure, arithmetic, figures_of, number, parse_at
 from dse.references.literature import LITERATURE
 from dse.references.quantities import quantity
 from dse.space.space import Defaults, Space, list_references, load_space
@@ -49,8 +49,8 @@ class Row:
     network: str
     source: str
     quantity: str
-    published: str
-    ours: str  # empty where there is nothing to compare with
+    published: str  # as it was printed
+    ours: float | None  # None where there is nothing to compare with
     difference: float | None  # ours over published, less one
     verdict: str
 
@@ -60,8 +60,12 @@ class Row:
         return next(kind for kind in KINDS if self.verdict.startswith(kind))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON: figures as numbers, and words where words were published."""
+        try:
+            published: float | str = number(self.published)[0]
+        except ValueError:
+            published = self.published
+        return asdict(self) | {"published": published}
 
 
 def reference_files() -> dict[str, Path]:
@@ -117,7 +121,7 @@ def reproduce(names: tuple[str, ...] = ()) -> Iterator[Row]:
             figure.source,
             f"{figure.quantity} at {figure.at.replace('=', ' ')}" if figure.at else figure.quantity,
             figure.published,
-            "" if ours is None else as_printed(ours, figure.published),
+            ours,
             ours / printed - 1 if ours is not None and printed else None,
             figure.verdict_on(ours),
         )

@@ -107,6 +107,10 @@ def test_reproduce_as_json_and_as_a_table() -> None:
     rows = json.loads(CliRunner().invoke(cli, ["reproduce", "--json"]).output)
     assert {row["network"] for row in rows} >= set(NAMES)
     assert set(rows[0]) == {"network", "source", "quantity", "published", "ours", "difference", "verdict"}
+    for row in rows:  # numbers, that nobody has to read out of texts
+        assert row["ours"] is None or isinstance(row["ours"], int | float)
+        if row["verdict"].startswith(("exact", "rounds", "within")):
+            assert row["ours"] / row["published"] - 1 == pytest.approx(row["difference"])
     table = CliRunner().invoke(cli, ["reproduce", "mobilenet_v2"]).output
     assert "3,538,984" in table
     assert "mobilenet_v1" not in table
