@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from dse.cli.limits import BUILD
 if TYPE_CHECKING:
     from dse.cli.priced import Priced
     from dse.cost.report import CostReport
+    from dse.cost.tflm.plans import Plan
     from dse.hardware.boards import Board
     from dse.hardware.verdict import Verdict
     from dse.space.space import Space
@@ -28,6 +30,8 @@ DOES_NOT_FIT = 1  # exit code with --require-fit
 )
 @BUILD
 @click.option("--layers", is_flag=True, help="Every operator or layer too, with its parameters and MACs.")
+@click.option("--arena", is_flag=True, help="A map of the arena too: which tensor lies where, and when.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the arena into an .html page or a .png.")
 @click.option("--require-fit", is_flag=True, help="Exit with 1 when it does not fit every board that is named.")
 @click.option("--json", "as_json", is_flag=True, help="One object per board, each on a line, instead of text.")
 @click.pass_context
@@ -37,6 +41,8 @@ def command(
     boards: tuple[str, ...],
     build: str | None,
     layers: bool,
+    arena: bool,
+    plot: Path | None,
     require_fit: bool,
     as_json: bool,
 ) -> None:
@@ -60,8 +66,8 @@ def command(
         raise DseError("--require-fit: expected a --board to fit")
     priced = price(what, quiet=as_json)
     if not isinstance(priced, Priced):
-        if require_fit or layers:
-            option = "--require-fit" if require_fit else "--layers"
+        asked = {"--require-fit": require_fit, "--layers": layers, "--arena": arena, "--plot": bool(plot)}
+        if option := next((option for option, given in asked.items() if given), None):
             raise DseError(f"{option}: {priced.name} is a space of many networks; expected one network")
         _space(priced, named, as_json)
         return
@@ -70,12 +76,21 @@ def command(
         for body in [verdict.to_dict() for verdict in verdicts] or [priced.report.to_dict() | {"board": None}]:
             click.echo(json.dumps(priced.key | body))
     else:
-        _show(priced, verdicts, layers)
+        _show(priced, verdicts)
+        if arena:
+            _show_arena(priced, named)
+        if layers:
+            _show_parts(priced)
+    if plot:
+        from dse.plots.arena import write_arena_plot
+
+        write_arena_plot(plot, _plans(priced, named), priced.title)
+        click.echo(f"plot: {plot}", err=True)
     if require_fit and not all(verdict.fits for verdict in verdicts):
         context.exit(DOES_NOT_FIT)
 
 
-def _show(priced: Priced, verdicts: list[Verdict], layers: bool) -> None:
+def _show(priced: Priced, verdicts: list[Verdict]) -> None:
     report = priced.report
     parts = f"{len(priced.parts)} {'operators' if 'model' in priced.key else 'layers'}"
     click.echo(f"{priced.title}: {report.params:,} parameters, {report.macs:,} MACs, {parts}")
@@ -86,8 +101,6 @@ def _show(priced: Priced, verdicts: list[Verdict], layers: bool) -> None:
         click.echo(line)
     if len(verdicts) > MOST_IN_FULL:
         _show_boards(verdicts)
-    if layers:
-        _show_parts(priced)
 
 
 def lines_of(verdict: Verdict) -> list[str]:
@@ -146,6 +159,23 @@ def _show_boards(verdicts: list[Verdict]) -> None:
         took = str(latency).partition(" (")[0] if latency else "unknown"
         rows.append((verdict.board.name, fits, verdict.build.name, *shares, took))
     echo_table(("board", "fits", "build", "memory", "flash", "latency"), rows, texts=("board", "fits", "build"))
+
+
+def _plans(priced: Priced, boards: list[Board]) -> tuple[Plan, ...]:
+    """The plans in what runs on the first board; without one with reference kernels."""
+    from dse.cost.tflm.plans import plans_of
+
+    return plans_of(priced.report.graph, boards[0].library() if boards else priced.report.build)
+
+
+def _show_arena(priced: Priced, boards: list[Board]) -> None:
+    from dse.cost.tflm.plans import map_lines
+    from dse.plots.arena import heading
+
+    for plan in _plans(priced, boards):
+        click.echo(f"{heading(plan)}; operators from left to right, bytes upwards:")
+        for line in map_lines(plan):
+            click.echo(f"  {line}")
 
 
 def _show_parts(priced: Priced) -> None:

@@ -20,6 +20,7 @@ from dse.cost.tflm.graph import OperatorGraph
 from dse.cost.tflm.kernels import KNOWN_OPERATORS, UNPRICED
 from dse.cost.tflm.lowering import lower
 from dse.cost.tflm.planner import Walk, arena_bytes, lifetimes, peak
+from dse.cost.tflm.plans import names_of
 from dse.cost.tflm.support import computed_in, refusals
 from dse.cost.tflm.tail import tail_bytes
 from dse.cost.tinyengine import EngineMemory, engine_memory, engine_parts
@@ -115,18 +116,7 @@ def _memory(graph: OperatorGraph, build: Build) -> dict[str, Any]:
     """The fields of a report that depend on the library."""
     tensors, arena = lifetimes(graph, build), arena_of(graph, build)
     worst = peak(tensors)
-    every = [(number, one) for number, one in enumerate(graph.subgraphs)]
-    names = [tensor.name for _, one in every for tensor in one.tensors]
-    writers, start = dict[int, str](), 0
-    for _, one in every:
-        writers |= {start + index: operator.kind for operator in one.operators for index in operator.outputs}
-        start += len(one.tensors)
-
-    def called(index: int) -> str:
-        if index >= len(names):
-            return "scratch"
-        return f"{writers.get(index, 'input')} {names[index].split(';')[0]}".strip()
-
+    called = names_of(graph)
     running = _running(graph, worst.operator, build)
     sizes = {tensor.tensor: tensor.num_bytes for tensor in tensors}
     return {
