@@ -10,10 +10,14 @@ from dse.cost.tflm.graph import Operator, Tensor
 # Kinds that multiply matrices and have no formula here. None may be taken for free, so they are refused by name.
 UNCOUNTED = {
     "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "CONV_3D", "CONV_3D_TRANSPOSE", "LSTM",
-    "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
+    "RNN", "UNIDIRECTIONAL_SEQUENCE_RNN",
 }  # fmt: skip
 
-KERNEL_KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL", "SVDF")
+KERNEL_KINDS = (
+    *("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL", "SVDF"),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+)
+LSTM_KERNELS = range(1, 9)  # its inputs: of each gate a kernel for what comes, and one for its own last output
 
 
 def kernel_tensors(operator: Operator, tensors: Sequence[Tensor]) -> list[int]:
@@ -45,6 +49,11 @@ def macs_of(operator: Operator, tensors: Sequence[Tensor]) -> int:
         return tensors[operator.inputs[2]].num_elements * math.prod(weights[:3])
     if operator.kind == "SVDF":  # a product with the input, and one with what was kept of earlier ones, for each filter
         return tensors[operator.inputs[1]].num_elements + tensors[operator.inputs[2]].num_elements
+    if operator.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM":  # the same for each step in time
+        kernels = (
+            tensors[operator.inputs[index]].num_elements for index in LSTM_KERNELS if operator.inputs[index] >= 0
+        )
+        return math.prod(tensors[operator.inputs[0]].shape[:-1]) * sum(kernels)
     if operator.kind == "BATCH_MATMUL":
         shared = tensors[operator.inputs[0]].shape[-2 if operator.turned[0] else -1]
         return tensors[operator.outputs[0]].num_elements * shared

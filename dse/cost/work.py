@@ -14,6 +14,7 @@ _MACS_FIELD = {
     "TRANSPOSE_CONV": "conv_macs",
     "BATCH_MATMUL": "fully_connected_macs",
     "SVDF": "fully_connected_macs",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "fully_connected_macs",
 }
 
 

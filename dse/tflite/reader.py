@@ -48,7 +48,15 @@ DILATION_FIELDS = {"CONV_2D": (5, 4), "DEPTHWISE_CONV_2D": (6, 5)}
 CALLS = {"IF": 2, "WHILE": 2, "CALL_ONCE": 1}  # how many subgraphs each runs
 WITHOUT_OUTPUT = ("ASSIGN_VARIABLE", "CALL_ONCE", "WHILE", "IF")
 WITH_OPTIONS = {*FUSED_FIELD, *STRIDE_FIELDS, *CALLS, "BATCH_MATMUL", "VAR_HANDLE"}
-LEAST_INPUTS = {"ASSIGN_VARIABLE": 2, "READ_VARIABLE": 1, "SVDF": 3, "BATCH_MATMUL": 2, "TRANSPOSE_CONV": 3}
+LEAST_INPUTS = {
+    "ASSIGN_VARIABLE": 2,
+    "READ_VARIABLE": 1,
+    "SVDF": 3,
+    "BATCH_MATMUL": 2,
+    "TRANSPOSE_CONV": 3,
+}
+# Of the inputs of an LSTM those that TFLM's kernel cannot do without: data, kernels, biases, states (lstm_shared.h).
+NUM_LSTM, LSTM_INPUTS = 24, (*range(9), *range(12, 16), 18, 19)
 MAX_SUBGRAPHS = 256
 MAX_STEP = 1 << 16  # of a window, or between its values
 
@@ -166,6 +174,10 @@ def _check_order(
             and len([one for one in operator.inputs if one >= 0]) < LEAST_INPUTS[operator.kind]
         ):
             raise MalformedError(f"{operator.kind} takes {operator.inputs[:4]}, expected {LEAST_INPUTS[operator.kind]}")
+        if operator.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+            taken = operator.inputs if len(operator.inputs) == NUM_LSTM else (-1,) * NUM_LSTM
+            if any(taken[index] < 0 for index in LSTM_INPUTS) or not tensors[taken[19]].shape:
+                raise MalformedError(f"{operator.kind} takes {operator.inputs}, expected {NUM_LSTM} tensors")
     if not set(outputs) <= written:
         raise MalformedError(f"output {min(set(outputs) - written)} is never written")
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import flatbuffers
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
+from dse.cost.report import estimate_graph
+from dse.cost.tflm.arena import arena_of
 from dse.cost.tflm.build import HOST, MICROCONTROLLER, Build
 from dse.cost.tflm.graph import Operator, OperatorGraph, Tensor
 from dse.cost.tflm.kernels import KNOWN_OPERATORS
@@ -12,7 +16,7 @@ from dse.cost.tflm.scratch import scratch_bytes
 from dse.cost.tflm.structs import layout
 from dse.cost.tflm.tail import starting_bytes, tail_bytes, tail_parts
 from dse.data.datasets import Data
-from dse.errors import UnknownNameError
+from dse.errors import FileError, UnknownNameError
 from dse.tflite.reader import read_tflite
 from tests.helpers import one_operator
 from tests.helpers.networks import family_space, only_candidate
@@ -151,6 +155,31 @@ def test_the_arena_that_starting_takes(channels: int) -> None:
     needed = max(head + tail, starting)
     assert loads(content, needed)
     assert not loads(content, needed - 48)
+
+
+@pytest.mark.tflm
+@pytest.mark.parametrize("kind", ["UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM/FLOAT", "SVDF"])
+def test_an_arena_of_what_was_said_starts(kind: str) -> None:
+    """An LSTM is prepared with sixteen tensors at a time."""
+    content = one_operator.one_operator(kind)
+    graph = read_tflite(content)
+    assert loads(content, arena_of(graph, HOST).num_bytes)
+    assert not loads(content, arena_of(graph, HOST).num_bytes - 1024)
+
+
+def test_an_lstm_multiplies_in_every_step_and_wants_all_its_tensors() -> None:
+    content = one_operator.one_operator("UNIDIRECTIONAL_SEQUENCE_LSTM")
+    graph = read_tflite(content)
+    assert estimate_graph(graph, 1).macs == 3 * 4 * (6 * 5 + 5 * 5)
+    with_cmsis = Build(4, enum_bytes=1, kernels="cmsis-nn", core="dsp")
+    assert scratch_bytes(graph.operators[0], graph.tensors, HOST) == (10,) * 4
+    assert scratch_bytes(graph.operators[0], graph.tensors, with_cmsis) == (10,) * 3
+    model = schema.ModelT.InitFromPackedBuf(content)
+    model.subgraphs[0].operators[0].inputs = model.subgraphs[0].operators[0].inputs[:20]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    with pytest.raises(FileError, match=r"UNIDIRECTIONAL_SEQUENCE_LSTM takes .*expected 24 tensors"):
+        read_tflite(bytes(builder.Output()))
 
 
 @pytest.mark.tflm

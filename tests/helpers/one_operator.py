@@ -230,6 +230,31 @@ def _svdf(writer: Writer) -> bytes:
     return writer.graph_of("SVDF", [operator], [source], [output])
 
 
+def _lstm(writer: Writer, kind: int = INT8) -> bytes:
+    """Three steps of six values into five, whose states are variables; no peepholes, projection or norm."""
+    numbers = {INT8: (INT8, INT32, INT16), FLOAT32: (FLOAT32, FLOAT32, FLOAT32)}[kind]
+    of_weights, of_biases, of_cell = numbers
+    arrays = {INT8: np.int8, INT32: np.int32, FLOAT32: np.float32}
+
+    def constant(shape: tuple[int, ...], of: int) -> int:
+        return writer.tensor(shape, of, () if kind == FLOAT32 else (0.01,), data=np.ones(shape, arrays[of]))
+
+    source = writer.tensor((1, 3, 6), kind, () if kind == FLOAT32 else (0.1,))
+    kernels = [constant((5, 6), of_weights) for _ in range(4)] + [constant((5, 5), of_weights) for _ in range(4)]
+    biases = [constant((5,), of_biases) for _ in range(4)]
+    hidden = writer.tensor((1, 5), kind, () if kind == FLOAT32 else (1 / 128,))
+    cell = writer.tensor((1, 5), of_cell, () if kind == FLOAT32 else (2.0**-11,))
+    for state in (hidden, cell):
+        writer.graph.tensors[state].isVariable = True
+    output = writer.tensor((1, 3, 5), kind, () if kind == FLOAT32 else (1 / 128,))
+    operator = schema.OperatorT()
+    inputs = [source, *kernels, -1, -1, -1, *biases, -1, -1, hidden, cell, -1, -1, -1, -1]
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, inputs, [output]
+    operator.builtinOptions = _options("UnidirectionalSequenceLSTM", fusedActivationFunction=4)  # tanh
+    operator.builtinOptionsType = schema.BuiltinOptions.UnidirectionalSequenceLSTMOptions
+    return writer.graph_of("UNIDIRECTIONAL_SEQUENCE_LSTM", [operator], [source], [output])
+
+
 # Operators on values alone: their number of inputs, and the types of input and output.
 ELEMENTWISE = {
     **dict.fromkeys(
@@ -356,6 +381,8 @@ OTHERS = {
     "BATCH_MATMUL/INT8": lambda w: _matrices(w, INT8),
     "BATCH_MATMUL/TURNED": lambda w: _matrices(w, INT8, adjX=True, adjY=True),
     "SVDF": _svdf,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM/FLOAT": lambda w: _lstm(w, FLOAT32),
     "UNPACK": lambda w: w.file(
         "UNPACK", [w.tensor((2, 4))], [w.tensor((4,)), w.tensor((4,))], _options("Unpack", num=2)
     ),

@@ -10,7 +10,7 @@ from functools import cache
 
 from dse.cost.tflm.build import Build
 from dse.cost.tflm.graph import Operator, Tensor
-from dse.cost.tflm.scratch import Tensors, weight_sums
+from dse.cost.tflm.scratch import CELL_STATE, Tensors, weight_sums
 from dse.cost.tflm.structs import layout
 from dse.errors import UnknownNameError
 
@@ -113,6 +113,7 @@ KERNELS = {
     "TANH": ("", "LogisticParams"),
     "TRANSPOSE": ("", ""),
     "TRANSPOSE_CONV": ("TfLiteTransposeConvParams", "OpDataTransposeConv"),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("TfLiteUnidirectionalSequenceLSTMParams", "OpDataLSTM"),
     "UNPACK": ("TfLitePackParams", ""),
     "VAR_HANDLE": ("TfLiteVarHandleParams", "OpDataVarHandle"),
     "WHILE": ("TfLiteGatherParams", "OpDataBranch"),
@@ -122,7 +123,7 @@ KNOWN_OPERATORS = frozenset(KERNELS)
 # Those of ESP-NN: the same struct and the number of a buffer (esp-tflite-micro, kernels/esp_nn).
 OF_ESP_NN = {"CONV_2D": "CmsisNnConv", "DEPTHWISE_CONV_2D": "CmsisNnConv", "SOFTMAX": "EspNnSoftmax"}
 # TFLM has them (micro_mutable_op_resolver.h), and they are not described here.
-UNPRICED = frozenset(("DYNAMIC_UPDATE_SLICE", "EMBEDDING_LOOKUP", "L2_POOL_2D", "UNIDIRECTIONAL_SEQUENCE_LSTM"))
+UNPRICED = frozenset(("DYNAMIC_UPDATE_SLICE", "EMBEDDING_LOOKUP", "L2_POOL_2D"))
 # What kernels of CMSIS-NN ask for in their Init instead.
 OF_CMSIS_NN = {
     "AVERAGE_POOL_2D": "CmsisNnPooling",
@@ -132,6 +133,7 @@ OF_CMSIS_NN = {
     "MAX_POOL_2D": "CmsisNnPooling",
     "SOFTMAX": "CmsisNnSoftmax",
     "TRANSPOSE_CONV": "CmsisNnTransposeConv",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "CmsisNnLstm",
 }
 
 
@@ -164,6 +166,11 @@ def kept(operator: Operator, tensors: Tensors, build: Build) -> tuple[int, ...]:
             return (_shape_bytes(tensors[operator.outputs[0]]),)
         case "BATCH_MATMUL":
             return _matrices(operator, tensors, build)
+        case "UNIDIRECTIONAL_SEQUENCE_LSTM" if build.kernels == "cmsis-nn":
+            # kernels/cmsis_nn/unidirectional_sequence_lstm.cc: of each gate the bias of its two products.
+            state, source = tensors[operator.inputs[CELL_STATE]], tensors[operator.inputs[0]]
+            each = state.shape[-1] * {"INT8": 4, "INT16": 8}.get(source.type, 0)
+            return (each,) * 8 if each and state.type == "INT16" else ()
         case _:
             return ()
 

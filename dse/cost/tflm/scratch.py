@@ -22,6 +22,8 @@ CH_IN_BLOCK_MVE = 124  # channels that a depthwise convolution takes at a time; 
 FEW_CHANNELS = 8  # up to which one of one channel stays one, with gcc
 SHORT_STRIDE, REVERSED_FROM = 2, 16  # of a transposed convolution that is computed as a plain one; input channels
 
+CELL_STATE = 19  # the input of a UNIDIRECTIONAL_SEQUENCE_LSTM; lstm_shared.h
+
 Tensors = Sequence[Tensor]
 
 
@@ -53,6 +55,9 @@ def _reference(operator: Operator, tensors: Tensors, build: Build) -> tuple[int,
         batch = tensors[operator.inputs[0]].shape[0]
         each = (WORD * batch * filters,)
         return (*each, WORD * output.num_elements) if tensors[operator.inputs[0]].type == "INT8" else each
+    if operator.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM":  # that of CMSIS-NN takes three, where it is not for float
+        state = tensors[operator.inputs[CELL_STATE]]
+        return (state.num_bytes,) * (3 if build.kernels == "cmsis-nn" and state.type == "INT16" else 4)
     if operator.kind == "ADD_N":  # kernels/add_n.cc: where each of them lies
         return (build.pointer_bytes * len(operator.inputs),)
     if operator.kind not in REDUCING:

@@ -50,6 +50,7 @@ STRUCTS = {
     "TfLiteGatherParams": "2*word",  # those of IF and WHILE are the same
     "TfLiteVarHandleParams": "2*ptr",
     "TfLiteSvdfParams": "word enum byte",
+    "TfLiteUnidirectionalSequenceLSTMParams": "enum 2*word 3*byte",
     # micro_resource_variable.h
     "MicroResourceVariables": "ptr 2*word",
     "MicroResourceVariable": "4*ptr byte",
@@ -103,6 +104,13 @@ STRUCTS = {
     "OpDataVarHandle": "word",
     "OpDataAssign": "| word",
     "OpDataSvdf": "9*word",
+    # lstm_shared.h, kernels/internal/types.h; cmsis_nn/unidirectional_sequence_lstm.cc, arm_nn_types.h of CMSIS-NN
+    "FullyConnectedParams": "9*word 3*byte",
+    "LstmSizeInfo": "byte 4*word",
+    "CellStateInfo": "word short word",
+    "OpDataLSTM": "LstmSizeInfo CellStateInfo enum 8*FullyConnectedParams 3*ArithmeticParams 4*word",
+    "CmsisNnLstmGate": "2*word 2*ptr 2*word 3*ptr enum",
+    "CmsisNnLstm": "OpDataLSTM 15*word 4*CmsisNnLstmGate",
     "OpDataAbsRsqrt": "4*word byte 2*enum",
     "OpDataMirrorPad": "5*word",
     "OpDataBatchMatmul": "3*ptr 3*byte",

@@ -47,6 +47,7 @@ TYPES: dict[str, tuple[str, ...]] = {
     "BROADCAST_ARGS": (I32,),
     "FILL": (F, I8, I32),
     "SVDF": (F, I8),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (F, I8, I16),
     **dict.fromkeys(("IF", "WHILE", "CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE"), (*ANY, "RESOURCE")),
     "REVERSE_V2": (*USUAL, I32, I64, BOOL, "UINT8"),
 }  # fmt: skip

@@ -21,9 +21,9 @@ from dse.cost.tflm.scratch import scratch_bytes
 from dse.cost.tflm.structs import layout, up
 
 # Convolutions are prepared with their input, weights and output, and from there once more with the bias too
-# (conv_common.cc, depthwise_conv_common.cc): seven tensors at a time, no other kernel has more.
+# (conv_common.cc, depthwise_conv_common.cc): seven tensors at a time, and only an LSTM has more (lstm_eval_common.cc).
 TWICE_PREPARED = ("CONV_2D", "DEPTHWISE_CONV_2D")
-TENSORS_OF_A_CONVOLUTION = 7
+TENSORS_OF_A_CONVOLUTION, TENSORS_OF_AN_LSTM = 7, 16
 MAX_SCRATCH_PER_OPERATOR = 12  # room for requests that is kept while operators are prepared; micro_allocator.cc
 
 
@@ -141,7 +141,8 @@ def starting_bytes(parts: TailParts, num_buffers: int, build: Build) -> int:
 
     tail = tail_of(parts, build, (), ())
     requests = size("ScratchBufferRequest") * (parts.num_scratch + MAX_SCRATCH_PER_OPERATOR)
-    temporary = TENSORS_OF_A_CONVOLUTION * (size("TfLiteTensor") + size("TfLiteAffineQuantization"))
+    at_a_time = TENSORS_OF_AN_LSTM if "UNIDIRECTIONAL_SEQUENCE_LSTM" in parts.kinds else TENSORS_OF_A_CONVOLUTION
+    temporary = at_a_time * (size("TfLiteTensor") + size("TfLiteAffineQuantization"))
     preparing = tail - parts.kept_bytes + parts.prepare_bytes + temporary
     notes = size("AllocationInfo") * (parts.num_tensors + parts.num_scratch)
     planning = tail + notes + size("PlannedBuffer") * num_buffers
