@@ -34,9 +34,10 @@ def command(files: tuple[str, ...]) -> None:
 
 def check(name: str) -> str:
     """One line about a file that is right. Raises DseError about one that is wrong."""
+    from dse._util.shipped import shipped
     from dse._util.strict_yaml import load
     from dse._util.units import bytes_text
-    from dse.hardware.boards import list_boards, load_board
+    from dse.hardware.boards import FOLDER, load_board
     from dse.hardware.builds import list_builds, load_build
     from dse.space.space import list_spaces, load_space
     from dse.tasks import load_task
@@ -56,7 +57,7 @@ def check(name: str) -> str:
         kind = next((kind for key, kind in marks if key in keys), "space")
     elif path.parent == Path():
         stem = path.name.removesuffix(".yaml")
-        known = {"space": list_spaces(), "board": list_boards(), "build": list_builds()}
+        known = {"space": list_spaces(), "board": shipped(FOLDER), "build": list_builds()}
         kind = next((k for k, files in known.items() if stem in {f.stem for f in files}), "space")
         if kind == "space" and stem not in {f.stem for f in list_spaces()}:
             from dse.tasks import list_tasks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dse.cli.limits import BUILD
+from dse.cli.limits import BUILD, parse_limits
 
 if TYPE_CHECKING:
     from dse.cli.priced import Priced
@@ -29,6 +29,8 @@ DOES_NOT_FIT = 1  # exit code with --require-fit
     "--board", "boards", multiple=True, help="Does it fit this board? May be given several times; all: every board."
 )
 @BUILD
+@click.option("--max-memory", help="Bytes of memory, where there are fewer than the board has, as 128KiB.")
+@click.option("--max-flash", help="Bytes of flash, where there are fewer than the board has, as 500kB.")
 @click.option("--layers", is_flag=True, help="Every operator or layer too, with its parameters and MACs.")
 @click.option("--arena", is_flag=True, help="A map of the arena too: which tensor lies where, and when.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the arena into an .html page or a .png.")
@@ -40,6 +42,8 @@ def command(
     what: str,
     boards: tuple[str, ...],
     build: str | None,
+    max_memory: str | None,
+    max_flash: str | None,
     layers: bool,
     arena: bool,
     plot: Path | None,
@@ -58,10 +62,11 @@ def command(
     """
     from dse.cli.priced import Priced, price
     from dse.errors import DseError
-    from dse.hardware.boards import load_boards
+    from dse.hardware.boards import GENERIC, load_boards
     from dse.hardware.verdict import judge
 
-    named = load_boards(boards, build)
+    named = load_boards(boards or ([GENERIC] if max_memory or max_flash else []), build)
+    limits = parse_limits({"max_memory": max_memory, "max_flash": max_flash}, named, needed=False)
     if require_fit and not named:
         raise DseError("--require-fit: expected a --board to fit")
     priced = price(what, quiet=as_json)
@@ -69,9 +74,12 @@ def command(
         asked = {"--require-fit": require_fit, "--layers": layers, "--arena": arena, "--plot": bool(plot)}
         if option := next((option for option, given in asked.items() if given), None):
             raise DseError(f"{option}: {priced.name} is a space of many networks; expected one network")
+        if any(limits.values()):
+            raise DseError(f"{priced.name} is a space of many networks: dse screen takes limits for it")
         _space(priced, named, as_json)
         return
-    verdicts = [judge(priced.report, board) for board in named]
+    memory, flash = limits["arena_bytes"], limits["flash_bytes"]
+    verdicts = [judge(priced.report, board, memory=memory, flash=flash) for board in named]
     if as_json:
         for body in [verdict.to_dict() for verdict in verdicts] or [priced.report.to_dict() | {"board": None}]:
             click.echo(json.dumps(priced.key | body))

@@ -17,6 +17,7 @@ from dse.hardware.figures import Amount, Figure
 
 FOLDER = "objectives/boards"
 ALL = "all"
+GENERIC = "generic"  # no board in particular: only limits that are given count
 
 
 class Board(BaseModel):
@@ -114,5 +115,5 @@ def load_boards(names: Iterable[str], build: str | None = None) -> list[Board]:
 
 
 def list_boards() -> Iterator[Path]:
-    """The files of the shipped boards."""
-    return shipped(FOLDER)
+    """The files of the shipped boards, without that of none in particular."""
+    return (path for path in shipped(FOLDER) if path.stem != GENERIC)

@@ -71,10 +71,13 @@ class Verdict:
         }
 
 
-def judge(cost: CostReport, board: Board, build: str = "") -> Verdict:
-    """The verdict on a board, with its own build profile unless another is named."""
+def judge(
+    cost: CostReport, board: Board, build: str = "", *, memory: float | None = None, flash: float | None = None
+) -> Verdict:
+    """The verdict on a board, with its own build profile unless another is named; within stricter limits of memory and
+    flash, in bytes, where they are given."""
     profile = load_build(build) if build else board.build
-    limits = Budget.of_board(board, build).limits()
+    limits = Budget.of_board(board, build, arena_bytes=memory, flash_bytes=flash).limits()
     cost = cost.on(profile.library(board.core))
     found = {}
     for name in dict.fromkeys((profile.latency, *RUNTIMES)):

@@ -100,3 +100,18 @@ def test_the_answer_comes_before_the_layers() -> None:
     assert [line.split()[0] for line in bars] == ["arena", "flash", "arena", "flash"]
     assert "░" not in bars[2]  # more than there is
     assert "│" not in run("cost", LARGE)
+
+
+def test_limits_stand_for_a_board_that_has_no_file() -> None:
+    report = priced(LARGE).report
+    arguments = ["--max-memory", "32KiB", "--max-flash", "40kB", "--build", "tflm", "--json"]
+    body = json.loads(run("cost", LARGE, *arguments))
+    assert (body["board"], body["fits"]) == ("generic", False)
+    assert body["left"] == {"arena_bytes": 32_768 - body["arena_bytes"], "flash_bytes": 40_000 - report.flash_bytes}
+    on_board = json.loads(run("cost", LARGE, "--board", "nano33ble", "--max-flash", "40kB", "--json"))
+    assert on_board["left"]["flash_bytes"] == body["left"]["flash_bytes"]
+    assert on_board["left"]["arena_bytes"] > 150_000
+    assert "generic" not in run("boards")  # it is none that has room
+    assert run("check", "generic").startswith("generic: board generic")
+    refused = CliRunner().invoke(cli, ["cost", "mixed", "--max-memory", "32KiB"])
+    assert "mixed is a space of many networks: dse screen takes limits for it" in str(refused.exception)
