@@ -64,6 +64,7 @@ def refuse_strange(folder: Path) -> None:
         raise RunError(f"{folder}: there is a study.db but no run.yaml; choose another `out`")
 
 
+MOST_TOLD = 4  # settings in a message
 # What a person changed, where a checksum stands for it.
 NAMES = {
     "data_sha256": "images (data_sha256)",
@@ -72,15 +73,19 @@ NAMES = {
 
 
 def _compare(folder: Path, wanted: dict[str, Any]) -> None:
-    """Raises RunError, with the first setting that differs."""
+    """Raises RunError, with the settings that differ."""
     found, asked = _flat(read_run(folder)["settings"]), _flat(wanted["settings"])
-    for key in [*asked, *found]:
+    told = []
+    for key in dict.fromkeys([*asked, *found]):
         if found.get(key) != asked.get(key):
-            what, short = NAMES.get(key, key), _checksum if key.endswith("sha256") else _short
-            raise RunError(
-                f"{folder} was made with another {what}: {short(found.get(key))}, "
-                f"now {short(asked.get(key))}; repeat the first command to go on, or choose another `out`"
-            )
+            short = _checksum if key.endswith("sha256") else _short
+            told.append(f"{NAMES.get(key, key)}: {short(found.get(key))}, now {short(asked.get(key))}")
+    if told:
+        more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+        raise RunError(
+            f"{folder} was made with other settings: {'; '.join(told[:MOST_TOLD])}{more}; "
+            "repeat the first command to go on, or choose another `out`"
+        )
 
 
 def _flat(value: dict[str, Any], before: str = "") -> dict[str, Any]:

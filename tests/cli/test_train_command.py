@@ -84,7 +84,7 @@ def test_a_student_of_a_trained_candidate(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / "taught/models" / record.id / "model.weights.h5").read_bytes()
     )
     result = CliRunner().invoke(cli, ["train", *taught, "--no-export"])
-    assert "made with another sources" in str(result.exception)
+    assert "made with other settings: sources" in str(result.exception)
 
 
 @pytest.mark.parametrize(

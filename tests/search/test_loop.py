@@ -229,7 +229,7 @@ def test_the_nearest_candidate_is_the_smallest() -> None:
 )
 def test_another_command_in_the_same_folder_is_refused(change: dict[str, object], what: str, tmp_path: Path) -> None:
     search(settings(tmp_path, trials=1), Watcher(), FakePool())
-    with pytest.raises(RunError, match=f"was made with another {what}.*choose another `out`"):
+    with pytest.raises(RunError, match=f"was made with other settings: .*{what}.*choose another `out`"):
         search(settings(tmp_path, **change), Watcher())
 
 
