@@ -10,10 +10,10 @@ keys (`<<`) are taken. Files are bounded.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -23,6 +23,7 @@ from pydantic import BaseModel, ValidationError
 from dse.errors import FileError, FileErrors, did_you_mean, unread
 
 MAX_BYTES = 1 << 20
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MERGE = "tag:yaml.org,2002:merge"
 # 010 and 1:30, which YAML 1.1 reads with the bases 8 and 60.
 OTHER_BASES = re.compile(r"[-+]?(0[0-9_]+|[0-9_]+(:[0-9_]+)+(\.[0-9_]*)?)")
@@ -169,8 +170,21 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 def show(value: Any) -> str:
     """A value as it appears in a message, cut to a readable length."""
-    text = repr(value)
+    text = repr(_trimmed(value))
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _trimmed(value: Any) -> Any:
+    """As much of a value as `show` may need: one may be larger than memory once it is written out."""
+    match value:
+        case str():
+            return value[:100]
+        case list():
+            return [_trimmed(one) for one in value[:40]]
+        case dict():
+            return {key: _trimmed(one) for key, one in islice(value.items(), 40)}
+        case _:
+            return value
 
 
 def path_text(path: Path_) -> str:
@@ -213,6 +227,7 @@ def parse(text: str, file: str) -> Document:
             raise FileError(file, None, "", "the file is empty")
         reader = _Reader(file)
         value = reader.read(node, ())
+        reader.mistakes.told()
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         problem = f"not valid YAML: the character U+{error.character:04X} is not allowed"
@@ -233,6 +248,8 @@ class _Reader:
         self.file = file
         self.lines: dict[Path_, int] = {}
         self.scalars = _Loader("")
+        self.mistakes = Mistakes()
+        self.problems: dict[int, str] = {}  # by the node of a value
         self.read_values = 0  # those that are merged several times count each time
 
     def read(self, node: yaml.Node, path: Path_) -> Any:
@@ -257,13 +274,22 @@ class _Reader:
             value = self.scalars.construct_object(node)
         except (ValueError, KeyError, IndexError, AttributeError):  # an explicit tag that the text does not fit
             raise FileError(self.file, line, path_text(path), f"{show(node.value)} is no {node.tag[-20:]}") from None
-        if isinstance(value, str) and any(unicodedata.category(one) == "Cc" and one not in "\n\t" for one in value):
-            raise FileError(self.file, line, path_text(path), f"came {show(value)}, expected no control characters")
-        if isinstance(value, int | float) and node.style is None and OTHER_BASES.fullmatch(node.value):
-            decimal = f" or {node.value.lstrip('0+-')}" if ":" not in node.value else ""
-            problem = f"came {node.value}, which YAML 1.1 takes for {value}: write {value}{decimal}"
-            raise FileError(self.file, line, path_text(path), problem)
+        if problem := self._problem(node, value):
+            self.mistakes.errors.append(FileError(self.file, line, path_text(path), problem))
         return value
+
+    def _problem(self, node: yaml.ScalarNode, value: Any) -> str:
+        """What is wrong with a value, if anything; looked for once, however often the value is repeated."""
+        if id(node) not in self.problems:
+            problem = ""
+            if isinstance(value, str) and CONTROL.search(value):
+                problem = f"came {show(value)}, expected no control characters"
+            elif isinstance(value, int | float) and node.style is None and OTHER_BASES.fullmatch(node.value):
+                as_written = "" if ":" in node.value else node.value.replace("_", "").lstrip("+-0")
+                others = f" or {as_written}" if as_written and as_written != str(value).lstrip("-") else ""
+                problem = f"came {node.value}, which YAML 1.1 takes for {value}: write {value}{others}"
+            self.problems[id(node)] = problem
+        return self.problems[id(node)]
 
     def _mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
         self._count(node.start_mark.line + 1)
@@ -277,8 +303,12 @@ class _Reader:
             if not isinstance(key, str):
                 raise FileError(self.file, line, path_text(path), f"a key must be text, came {show(key)}")
             if key in own:
-                raise FileError(self.file, line, path_text((*path, key)), "this key stands twice")
-            for known in [known for known in self.lines if known[: len(path) + 1] == (*path, key)] if merged else ():
+                error = FileError(self.file, line, path_text((*path, key)), "this key stands twice")
+                self.mistakes.errors.append(error)
+                continue
+            for known in (
+                [known for known in self.lines if known[: len(path) + 1] == (*path, key)] if key in merged else ()
+            ):
                 del self.lines[known]  # those of the value that is merged, and replaced here
             self.lines[(*path, key)] = line
             own[key] = self.read(value_node, (*path, key))

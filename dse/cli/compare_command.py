@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SIDES = ("first", "second")
 AROUND = 1  # equal rows that are shown before and behind a difference
+MOST_ALIGNED = 1000  # parts; of more, one is held against the other by its number alone
 FIGURES = {
     "params": "parameters",
     "macs": "MACs",
@@ -75,6 +76,9 @@ def command(
 
 def aligned(first: Priced, second: Priced) -> Iterator[Pair]:
     """The parts of both in their order, side by side where they are equal or stand in each other's place."""
+    if max(len(first.parts), len(second.parts)) > MOST_ALIGNED:
+        yield from zip_longest(first.parts, second.parts)
+        return
     before, after = ([_text(part) for part in model.parts] for model in (first, second))
     for _, a, b, c, d in difflib.SequenceMatcher(a=before, b=after, autojunk=False).get_opcodes():
         yield from zip_longest(first.parts[a:b], second.parts[c:d])
@@ -106,7 +110,9 @@ def _show_figures(models: list[Priced], verdicts: list[tuple[str, ...]]) -> None
     rows: list[tuple[str, ...]] = []
     for name, title in FIGURES.items():
         one, other = (getattr(model.report, name) for model in models)
-        change = f"{other - one:+,} ({(other - one) / one:+.1%})" if one and other != one else "" if one else "new"
+        change = (
+            f"{other - one:+,} ({(other - one) / one:+.1%})" if one and other != one else "new" if other != one else ""
+        )
         rows.append((title, f"{one:,}", f"{other:,}", change))
     rows.append(("operators", *(str(len(model.parts)) for model in models), ""))
     rows.append(("computes in", *(model.report.computed_in.lower() for model in models), ""))

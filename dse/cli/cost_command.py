@@ -65,7 +65,13 @@ def command(
     from dse.hardware.boards import GENERIC, load_boards
     from dse.hardware.verdict import judge
 
-    named = load_boards(boards or ([GENERIC] if max_memory or max_flash else []), build)
+    if as_json and (layers or arena):
+        raise DseError("--json: expected neither --layers nor --arena, which are for reading")
+    if plot:
+        from dse.plots.arena import check_plot
+
+        check_plot(plot)
+    named = load_boards(boards or ([GENERIC] if max_memory is not None or max_flash is not None else []), build)
     limits = parse_limits({"max_memory": max_memory, "max_flash": max_flash}, named, needed=False)
     if require_fit and not named:
         raise DseError("--require-fit: expected a --board to fit")
@@ -105,7 +111,7 @@ def _show(priced: Priced, verdicts: list[Verdict]) -> None:
     if len(verdicts) <= MOST_IN_FULL:
         for verdict in verdicts:
             click.echo("\n".join(lines_of(verdict)))
-    for line in memory_lines(report):
+    for line in memory_lines(verdicts[0] if verdicts else report):
         click.echo(line)
     if len(verdicts) > MOST_IN_FULL:
         _show_boards(verdicts)
@@ -130,12 +136,16 @@ def lines_of(verdict: Verdict) -> list[str]:
     return lines
 
 
-def memory_lines(report: CostReport) -> list[str]:
-    """Where the bytes of a model lie."""
+def memory_lines(priced: CostReport | Verdict) -> list[str]:
+    """Where the bytes of a model lie: of a verdict those on its board."""
     from dse._util.units import bytes_text
+    from dse.hardware.verdict import Verdict
 
+    report, where = (
+        (priced.cost, f"on {priced.board.name}") if isinstance(priced, Verdict) else (priced, "on a 32-bit target")
+    )
     head, tail, host = map(bytes_text, (report.arena_head_bytes, report.arena_tail_bytes, report.arena_tail_bytes_host))
-    lines = [f"arena: {head} head ({report.plan} plan) + {tail} tail on a 32-bit target ({host} on a 64-bit host)"]
+    lines = [f"arena: {head} head ({report.plan} plan) + {tail} tail {where} ({host} on a 64-bit host)"]
     if report.arena_starting_bytes > report.arena_head_bytes + report.arena_tail_bytes:
         lines.append(
             f"       but {bytes_text(report.arena_bytes)} while TFLM starts: its notes need more than the head"

@@ -34,7 +34,7 @@ def parse_limits(given: dict[str, str | None], boards: Sequence[Board], needed: 
     Raises DseError when there is neither a limit nor a board, if one is needed, and BoardError when a limit is on what
     is not known of one of the boards.
     """
-    limits = {METRIC_OF[name].name: _amount(name, text) if text else None for name, text in given.items()}
+    limits = {METRIC_OF[name].name: _amount(name, text) if text is not None else None for name, text in given.items()}
     if needed and not boards and not any(limits.values()):
         raise DseError("give a --board (dse list boards), or a limit such as --max-memory 128KiB")
     from dse.hardware.board_metrics import check_known

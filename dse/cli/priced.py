@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from dse.space.space import Space
 
 
+C_SOURCES = (".h", ".cc", ".c", ".cpp")
+
+
 class Part(NamedTuple):
     """An operator of a file, or a layer of a candidate."""
 
@@ -40,12 +43,15 @@ def price(what: str, *, quiet: bool = False) -> Priced | Space:
 
     Unless `quiet`, a line on stderr says what a file was taken for. Raises DseError.
     """
+    from dse.errors import FileError
     from dse.tflite.sources import SUFFIXES, look_into
 
     path = Path(what)
     # Other names may be those of spaces and networks that ship with dse.
-    is_file = path.is_file() or path.suffix in (*SUFFIXES, ".keras", ".json", ".h", ".cc", ".c", ".cpp")
+    is_file = path.is_file() or path.suffix in (*SUFFIXES, ".keras", ".json", *C_SOURCES)
     found = look_into(path) if is_file else None
+    if found and found.kind == "text" and path.suffix in C_SOURCES:
+        raise FileError(what, None, "", "holds no array of a .tflite model")
     match found.kind if found else "text":
         case "tflite":
             assert found

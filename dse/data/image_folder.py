@@ -19,7 +19,7 @@ from dse.data.picture import MAY_BE_CLEAR, SUFFIXES, is_transparent, read_image,
 from dse.errors import DataError, did_you_mean
 
 PARTS = ("train", "val", "test")
-OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
+OTHER_NAMES = {"training": "train", "validation": "val", "valid": "val", "dev": "val", "testing": "test"}
 HIDDEN = (".", "__MACOSX")  # of the system, of notebooks and archivers; no pictures of anybody's
 MAX_IMAGES = 2_000_000
 MAX_NAMED = 5  # files in a message
@@ -32,7 +32,7 @@ def read_folders(folder: Path, size: int | None, largest: int) -> ImageSet:
     """The images of a folder at `size`, else at the size of most of them, but at most `largest`. Raises DataError."""
     for part in ("train", "test"):
         if not (folder / part).is_dir():
-            others = [name for name, meant in OTHER_NAMES.items() if meant == part and (folder / name).is_dir()]
+            others = [name for name, meant in _other_parts(folder) if meant == part]
             hint = f"; there is {others[0]}/: call it {part}/" if others else ""
             raise DataError(f"{folder}: expected train/<class>/* and test/<class>/*, found no {part}/{hint}")
     classes = tuple(sorted(_class_folders(folder / "train")))
@@ -77,6 +77,17 @@ def _each(paths: Sequence[Path], read: Callable[[Path], T]) -> list[T]:
     if problems:
         more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
         raise DataError("; ".join(problems[:MAX_NAMED]) + more)
+    return found
+
+
+def _other_parts(folder: Path) -> list[tuple[str, str]]:
+    """Folders that are called almost as one of PARTS, each with that name; none for a part that is there."""
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        lower = path.name.lower()
+        meant = OTHER_NAMES.get(lower, lower)
+        if path.is_dir() and meant in PARTS and not (folder / meant).is_dir():
+            found.append((path.name, meant))
     return found
 
 
@@ -129,6 +140,9 @@ def _unused(folder: Path, parts: Sequence[str], classes: Sequence[str]) -> Itera
     """What lies there and is no image that is read."""
     below, others = Counter[str](), Counter[str]()
     for part in parts:
+        for path in (folder / part).iterdir():
+            if path.is_file() and not path.name.startswith(HIDDEN):
+                others[f"beside the classes in {part}/"] += 1
         for name in classes:
             for path in (folder / part / name).glob("**/*"):
                 hidden = any(one.startswith(HIDDEN) for one in path.relative_to(folder).parts)
@@ -142,8 +156,8 @@ def _unused(folder: Path, parts: Sequence[str], classes: Sequence[str]) -> Itera
     counted += [f"{count} {suffix}" for suffix, count in sorted(others.items())]
     if counted:
         yield f"not used: {', '.join(counted)}"
-    for name, meant in OTHER_NAMES.items():
-        if (folder / name).is_dir() and not (folder / meant).is_dir():
+    for name, meant in _other_parts(folder):
+        if meant == "val":
             yield f"not used: {name}/; images to choose by are in val/, where there is one"
 
 

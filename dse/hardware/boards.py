@@ -17,6 +17,7 @@ from dse.hardware.figures import Amount, Figure
 
 FOLDER = "objectives/boards"
 ALL = "all"
+MOST_DEMANDING = "esp32-s3"  # of the cores with kernels of ESP-NN
 GENERIC = "generic"  # no board in particular: only limits that are given count
 
 
@@ -67,6 +68,11 @@ class Board(BaseModel):
             total, reserved = getattr(self, f"{what}_bytes").value, getattr(self, f"{what}_reserved_bytes").value
             if reserved >= total:
                 raise ValueError(f"{what}_reserved_bytes {reserved} leave nothing of {what}_bytes {total}")
+        for name in self.builds or []:
+            if not load_build(name).suits(self.core):
+                raise ValueError(
+                    f"build {name} has kernels of {load_build(name).kernels}, which {self.core} does not run"
+                )
         if (self.supply_volts is None) != (self.active_milliamps is None):
             raise ValueError("supply_volts and active_milliamps need each other: give both or neither")
         return self
@@ -99,16 +105,26 @@ def load_board(name: str) -> Board:
 
 
 def load_boards(names: Iterable[str], build: str | None = None) -> list[Board]:
-    """Several boards, each once, with another build profile where one is named; `all` are those that ship with dse.
-    Raises DseError for two that differ and have one name."""
+    """Several boards, each once, with another build profile where one is named; `all` are those that ship with dse,
+    of which those without that build are left out. Raises DseError for two that differ and have one name."""
     found: dict[str, Board] = {}
-    names = [one for name in names for one in ([path.stem for path in list_boards()] if name == ALL else [name])]
+    names = list(names)
     if build and not names:
         raise DseError("`build` is what runs on a board, and no board is named; expected `board` too (dse list boards)")
-    for name in names:
+    profile = load_build(build) if build else None
+    every = [path.stem for path in list_boards()] if ALL in names else []
+    for name in [one for one in names if one != ALL] + every:
         board = load_board(name)
-        if build:
-            board = board.model_copy(update={"builds": [load_build(build).name], "runtime": None})
+        if profile and board.name == GENERIC and not profile.suits(board.core):
+            board = board.model_copy(update={"core": MOST_DEMANDING})
+        if profile and not profile.suits(board.core):
+            if name in names:
+                raise DseError(
+                    f"`build` {profile.name}: it has kernels of {profile.kernels}, and {name} is {board.core}"
+                )
+            continue
+        if profile:
+            board = board.model_copy(update={"builds": [profile.name], "runtime": None})
         if found.setdefault(board.name, board) != board:
             raise DseError(f"two different boards are called {board.name!r}; give the one in {name} a name of its own")
     return list(found.values())

@@ -53,6 +53,10 @@ class BuildProfile(BaseModel):
         """The cost that a board's memory limits: an arena, or what stands for it."""
         return "inplace_bytes" if self.engine == "tinyengine" else "arena_bytes"
 
+    def suits(self, core: str) -> bool:
+        """Whether a core has what the kernels are written for."""
+        return core.startswith({"cmsis-nn": "cortex-m", "esp-nn": "esp32"}.get(self.kernels, ""))
+
     def library(self, core: str) -> Build:
         """The TFLM library on a core, such as `cortex-m4`; for what is no TFLM the one that stands for it."""
         if self.enum_bytes is None:

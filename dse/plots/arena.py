@@ -16,11 +16,18 @@ AT_PEAK, QUIET, SCRATCH = "#c2410c", "#94a3b8", "#7e22ce"
 SUFFIXES = (".html", ".png")
 
 
+def check_plot(path: Path) -> None:
+    """Raises DseError where no picture can be written."""
+    if path.suffix.lower() not in SUFFIXES or path.is_dir():
+        raise DseError(f"{path}: expected a file that ends with {' or '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise DseError(f"{path}: there is no folder {path.parent}")
+
+
 def write_arena_plot(path: Path, plans: Sequence[Plan], title: str) -> None:
     """Draws plans into an HTML page that works offline, or a PNG. Raises DseError for another suffix."""
-    if path.suffix not in SUFFIXES:
-        raise DseError(f"{path}: expected a file that ends with {' or '.join(SUFFIXES)}")
-    write_atomic(path, _page(plans, title) if path.suffix == ".html" else _picture(plans, title))
+    check_plot(path)
+    write_atomic(path, _page(plans, title) if path.suffix.lower() == ".html" else _picture(plans, title))
 
 
 def draw_figure(plans: Sequence[Plan], title: str) -> Any:

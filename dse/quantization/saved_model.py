@@ -12,8 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from dse._util.child import module_command
 from dse.errors import DseError, ExportError
 
+MODULE = "dse.quantization.saved_model"
 NOISE_IMAGES = 4  # the cost alone is asked for
 MISTAKE = 2  # exit code of the child for what its user can mend: the message is its last line
 
@@ -25,18 +27,21 @@ def int8_of_keras(path: Path) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "model.tflite"
-        command = [sys.executable, "-m", __name__, str(path), str(out)]
+        command = module_command(MODULE, str(path), str(out))
         child = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         last = (child.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
         if child.returncode == 0:
             return out.read_bytes()
     if child.returncode == MISTAKE:
         raise ExportError(last)
-    if child.returncode < 0:
+    if -child.returncode in (signal.SIGSEGV, signal.SIGABRT):
         raise ExportError(
             f"{path}: TensorFlow's converter broke down ({signal.Signals(-child.returncode).name}), as it does for the "
             "loop in an LSTM or GRU: build these layers with unroll=True and an input of fixed length, and save again"
         )
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        raise ExportError(f"{path}: the conversion was ended ({name}); the system does so where memory is short")
     raise ExportError(f"{path}: the conversion failed (exit {child.returncode}): {last[-300:]}")
 
 

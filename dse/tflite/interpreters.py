@@ -10,7 +10,6 @@ import math
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from dse._util.child import module_command
 from dse.data.images import to_float
 from dse.errors import ExportError
 
@@ -116,7 +116,7 @@ def run_tflm(
         children = []
         for part, share in enumerate(np.array_split(int8_input(images), processes)):
             np.save(folder / f"in{part}.npy", share)
-            command = [sys.executable, "-m", "dse.tflite.tflm_child", str(folder), str(part)]
+            command = module_command("dse.tflite.tflm_child", str(folder), str(part))
             children.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
         results, allocations = [], ""
         for part, child in enumerate(children):

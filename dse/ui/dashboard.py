@@ -26,6 +26,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import optuna_dashboard
 
+from dse._util.child import module_command
 from dse._util.loopback import HOST, address, listen
 from dse.search.run_folder import place_of
 from dse.search.study.database import ReadOnlyStorage
@@ -139,7 +140,7 @@ class Dashboard:
         """Returns at once; a browser that comes too early waits for the server."""
         handle = self._listener.fileno()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dse.ui.dashboard", str(self.folder), str(handle)],
+            module_command("dse.ui.dashboard", str(self.folder), str(handle)),
             stdin=subprocess.PIPE,  # never written to: it closes when this process ends, and the other one sees that
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -115,3 +115,41 @@ def test_limits_stand_for_a_board_that_has_no_file() -> None:
     assert run("check", "generic").startswith("generic: board generic")
     refused = CliRunner().invoke(cli, ["cost", "mixed", "--max-memory", "32KiB"])
     assert "mixed is a space of many networks: dse screen takes limits for it" in str(refused.exception)
+
+
+def test_kernels_are_those_of_the_core() -> None:
+    """Those of ESP-NN ask for most on an ESP32-S3; a Cortex-M has none of them."""
+    at_most = ["cost", LARGE, "--max-memory", "1MB", "--build", "tflm-esp-nn", "--json"]
+    on_s3 = ["cost", LARGE, "--board", "esp32-s3", "--build", "tflm-esp-nn", "--json"]
+    assert json.loads(run(*at_most))["arena_bytes"] == json.loads(run(*on_s3))["arena_bytes"]
+    refused = CliRunner().invoke(cli, ["cost", LARGE, "--board", "nano33ble", "--build", "tflm-esp-nn"])
+    assert "--build tflm-esp-nn: it has kernels of esp-nn, and nano33ble is cortex-m4" in str(refused.exception)
+    every = run("cost", LARGE, "--board", "all", "--build", "tflm-esp-nn", "--json").splitlines()
+    assert {json.loads(line)["board"] for line in every} >= {"esp32", "esp32-s3", "arduino-nano-esp32"}
+    assert "nano33ble" not in "".join(every)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--json", "--arena"], "--json: expected neither --layers nor --arena"),
+        (["--max-memory", ""], "--max-memory: '' is no amount"),
+        (["--plot", "arena.svg"], "arena.svg: expected a file that ends with .html or .png"),
+        (["--plot", "nowhere/arena.png"], "nowhere/arena.png: there is no folder nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_else(
+    arguments: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["cost", LARGE, *arguments])
+    assert expected in str(done.exception)
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_source_without_a_model_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "main.c"
+    source.write_text("int main(void) { return 0; }\n")
+    done = CliRunner().invoke(cli, ["cost", str(source)])
+    assert str(done.exception) == f"{source}: holds no array of a .tflite model"

@@ -65,6 +65,7 @@ def test_pictures_of_an_arena(tmp_path: Path) -> None:
     assert "the least there is" in heading(plans[1])
     evil = Plan("greedy", (Placed("<script>\x1b", 0, 0, 0, 16),), 16, 0, 16)
     assert "&lt;script&gt;?<br>" in draw_figure([evil], "")["data"][0]["hovertext"][0]
+    write_arena_plot(tmp_path / "B.PNG", plans, "")
     with pytest.raises(DseError, match=r"expected a file that ends with .html or .png"):
         write_arena_plot(tmp_path / "a.pdf", plans, "")
 

@@ -100,10 +100,11 @@ def test_what_is_not_used_is_counted(pets: Path) -> None:
     shutil.copytree(pets / "train" / "dog", cats / "more")
     for name in ("a.tif", "b.TIF", "notes.txt"):
         (cats / name).touch()
-    shutil.copytree(pets / "test", pets / "valid")
+    shutil.copytree(pets / "test", pets / "Valid")
+    (pets / "test" / "stray.png").touch()
     assert _notes(pets).splitlines() == [
-        "not used: 6 files in subfolders of the classes in train/, 2 .tif, 1 .txt",
-        "not used: valid/; images to choose by are in val/, where there is one",
+        "not used: 6 files in subfolders of the classes in train/, 2 .tif, 1 .txt, 1 beside the classes in test/",
+        "not used: Valid/; images to choose by are in val/, where there is one",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import keras
@@ -54,7 +55,27 @@ def test_what_cannot_be_converted_is_one_message(model: object, expected: str, t
     assert _refusal(model(), tmp_path).startswith(expected)
 
 
+def test_code_of_the_working_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
+    model.save(tmp_path / "model.keras")
+    for name in ("keras.py", "random.py"):
+        (tmp_path / name).write_text("raise SystemExit('code of the folder')")
+    monkeypatch.chdir(tmp_path)
+    assert int8_of_keras(Path("model.keras"))[4:8] == b"TFL3"
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(9, "was ended (SIGKILL); the system does so where memory is short")])
+def test_a_child_that_was_killed_is_no_loop(
+    sent: int, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.CompletedProcess([], -sent, b"", b"")
+    monkeypatch.setattr(saved_model.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(ExportError) as caught:
+        int8_of_keras(tmp_path / "model.keras")
+    assert expected in str(caught.value)
+
+
 def test_a_child_that_fails_by_itself_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved_model, "__name__", "dse.no_such_module")
+    monkeypatch.setattr(saved_model, "MODULE", "dse.no_such_module")
     with pytest.raises(ExportError, match=r"the conversion failed \(exit 1\): .*dse.no_such_module"):
         int8_of_keras(tmp_path / "model.keras")

@@ -87,5 +87,5 @@ def test_one_that_fits_is_preferred_to_any_that_does_not(tmp_path: Path) -> None
 def test_a_run_remembers_it(tmp_path: Path) -> None:
     search(settings(tmp_path / "plain", trials=1), Watcher())
     assert "best_of" not in read_run(tmp_path / "plain")["settings"]
-    with pytest.raises(RunError, match="another best_of: None, now 4"):
+    with pytest.raises(RunError, match="settings: best_of: None, now 4"):
         search(settings(tmp_path / "plain", trials=1, best_of=4), Watcher())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from dse._util.strict_yaml import parse
+from dse._util.strict_yaml import parse, show
 from dse.cli.check_command import check
 from dse.errors import DseError, FileError, FileErrors
 from dse.hardware.figures import Figure
@@ -35,7 +35,9 @@ def test_merge_keys_do_not_blow_up() -> None:
     ("text", "expected"),
     [
         ("a: 010", "a.yaml:1: a: came 010, which YAML 1.1 takes for 8: write 8 or 10"),
-        ("a: -010", "write -8 or"),
+        ("a: -010", "write -8 or 10"),
+        ("a: 00", "came 00, which YAML 1.1 takes for 0: write 0"),
+        ("a: 0_1", "came 0_1, which YAML 1.1 takes for 1: write 1"),
         ("a: 1:30", "a.yaml:1: a: came 1:30, which YAML 1.1 takes for 90: write 90"),
         ("a: x\nb: \0", "a.yaml:2: not valid YAML: the character U+0000 is not allowed"),
         ('"\\e[31mred": 1', "a.yaml:1: came '\\x1b[31mred', expected no control characters"),
@@ -44,6 +46,19 @@ def test_merge_keys_do_not_blow_up() -> None:
 )
 def test_what_looks_like_something_else_is_refused(text: str, expected: str) -> None:
     assert expected in _refusal(text)
+
+
+def test_mistakes_of_writing_are_told_together() -> None:
+    told = _refusal("a: 1\na: 2\nb: 010\nc: [1:30, 2]\n").splitlines()
+    assert [line.split(": ")[:2] for line in told] == [["a.yaml:2", "a"], ["a.yaml:3", "b"], ["a.yaml:4", "c[0]"]]
+
+
+def test_what_is_repeated_is_looked_at_once() -> None:
+    """Seconds, not hours: a long text that stands there a thousand times."""
+    document = parse(f'a: &a "{"x" * 200_000}"\nb: [{", ".join(["*a"] * 1000)}]\n', "a.yaml")
+    with pytest.raises(FileError, match="a.yaml:2: b: unknown key 'b'"):
+        document.mapping((), document.value, ["a"])
+    assert len(show(document.value)) == 80
 
 
 def test_ordinary_numbers_and_texts_pass() -> None:

@@ -8,6 +8,7 @@ overlaps no tensor alive with it. Tensors that the file gives a place of their o
 from __future__ import annotations
 
 import itertools
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 ALIGNMENT = 16
+LONG = 16  # steps; a life of more is one of few
 BEFORE, UNUSED = -1, -2  # the steps before the first operator, which has step 0
 ONLINE = -1  # in an offline plan: TFLM finds the place
 Bytes = TypeVar("Bytes", int, "np.ndarray[Any, Any]")
@@ -195,23 +197,34 @@ def by_size(tensor: Lifetime) -> tuple[int, int]:
 
 def place(order: list[Lifetime], placed: dict[Lifetime, int] | None = None) -> dict[int, int]:
     """Each tensor in turn at the lowest offset that is free during its life, by tensor number."""
-    taken: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)  # from where to where, by step
+    done: list[tuple[int, int, int, int]] = []  # all: from where to where, and when
+    lasting: list[tuple[int, int, int, int]] = []  # those of long lives
+    by_step: defaultdict[int, list[tuple[int, int, int, int]]] = defaultdict(list)  # the others
     offsets: dict[int, int] = {}
 
     def put(tensor: Lifetime, offset: int) -> None:
+        entry = (offset, offset + tensor.num_bytes, tensor.first, tensor.last)
         offsets[tensor.tensor] = offset
+        insort(done, entry)
+        if tensor.last - tensor.first >= LONG:
+            lasting.append(entry)
+            return
         for step in range(tensor.first, tensor.last + 1):
-            taken[step].append((offset, offset + tensor.num_bytes))
+            by_step[step].append(entry)
 
     for tensor, offset in (placed or {}).items():
         put(tensor, offset)
     for tensor in order:
-        offset = 0
-        # What shares no step with it is not looked at: the time grows with the steps, not with their square.
-        for start, end in sorted(itertools.chain(*(taken[step] for step in range(tensor.first, tensor.last + 1)))):
-            if offset + tensor.num_bytes <= start:
-                break
-            offset = max(offset, end)
+        size, first, last, offset = tensor.num_bytes, tensor.first, tensor.last, 0
+        near = done
+        if last - first < LONG:  # what shares no step with it is not looked at: most lives are short
+            near = sorted({*itertools.chain(*(by_step[step] for step in range(first, last + 1))), *lasting})
+        for start, end, other_first, other_last in near:
+            if other_first <= last and first <= other_last:
+                if offset + size <= start:
+                    break
+                if end > offset:
+                    offset = end
         put(tensor, offset)
     return offsets
 

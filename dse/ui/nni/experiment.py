@@ -6,13 +6,13 @@ import json
 import math
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dse._util.child import module_command
 from dse.search.record import TrialRecord
 from dse.space.domains import Domain, FloatRange
 from dse.space.space import Space
@@ -37,7 +37,7 @@ class NniExperiment:
         (self.folder / spool.SPACE).write_text(json.dumps(search_space(space.domains, explorers)), encoding="utf-8")
         self._log = (self.folder / "server.log").open("wb")
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "dse.ui.nni.server", str(self.folder), str(port), str(workers), name],
+            module_command("dse.ui.nni.server", str(self.folder), str(port), str(workers), name),
             stdin=subprocess.PIPE,  # closed by the kernel when this process dies: then the server ends
             stdout=subprocess.PIPE,
             stderr=self._log,
