@@ -118,10 +118,12 @@ class Document:
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            places = [one["loc"][:-1] if one["type"] == "missing" else one["loc"] for one in error.errors()]
-            told = [complaint(model, one) for one in error.errors()]
-            errors = [self.error((*path, *place), text) for place, text in zip(places, told, strict=True)]
-            raise FileErrors.of(errors) from None
+            raise FileErrors.of(self._complaint(model, one, path) for one in error.errors()) from None
+
+    def _complaint(self, model: type[BaseModel], error: Any, path: Path_) -> FileError:
+        """One complaint at its place; of a key that is missing that is where it should stand."""
+        place = error["loc"][:-1] if error["type"] == "missing" else error["loc"]
+        return self.error((*path, *place), complaint(model, error))
 
 
 def complaint(model: type[BaseModel], error: Any) -> str:

@@ -91,8 +91,8 @@ def _verdicts(models: list[Priced], boards: list[Board]) -> Iterator[tuple[str, 
     for board in boards:
         verdicts = [judge(model.report, board) for model in models]
         yield (board.name, *map(_fits, verdicts), "")
-        times = [next(iter(verdict.latencies.values()), None) for verdict in verdicts]
-        yield (f"{board.name}, latency", *(str(one).partition(" (")[0] if one else "unknown" for one in times), "")
+        times = [verdict.latency for verdict in verdicts]
+        yield (f"{board.name}, latency", *(one.span if one else "unknown" for one in times), "")
 
 
 def _fits(verdict: Verdict) -> str:

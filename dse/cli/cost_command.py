@@ -13,7 +13,6 @@ from dse.cli.limits import BUILD, parse_limits
 if TYPE_CHECKING:
     from dse.cli.priced import Priced
     from dse.cost.report import CostReport
-    from dse.cost.tflm.plans import Plan
     from dse.hardware.boards import Board
     from dse.hardware.verdict import Verdict
     from dse.space.space import Space
@@ -86,32 +85,34 @@ def command(
         return
     memory, flash = limits["arena_bytes"], limits["flash_bytes"]
     verdicts = [judge(priced.report, board, memory=memory, flash=flash) for board in named]
+    cost = verdicts[0].cost if verdicts else priced.report  # with what runs on the first board
     if as_json:
         for body in [verdict.to_dict() for verdict in verdicts] or [priced.report.to_dict() | {"board": None}]:
             click.echo(json.dumps(priced.key | body))
     else:
-        _show(priced, verdicts)
+        _show(priced, verdicts, cost)
         if arena:
-            _show_arena(priced, named)
+            _show_arena(cost)
         if layers:
             _show_parts(priced)
     if plot:
+        from dse.cost.tflm.plans import plans_of
         from dse.plots.arena import write_arena_plot
 
-        write_arena_plot(plot, _plans(priced, named), priced.title)
+        write_arena_plot(plot, plans_of(cost.graph, cost.build), priced.title)
         click.echo(f"plot: {plot}", err=True)
     if require_fit and not all(verdict.fits for verdict in verdicts):
         context.exit(DOES_NOT_FIT)
 
 
-def _show(priced: Priced, verdicts: list[Verdict]) -> None:
+def _show(priced: Priced, verdicts: list[Verdict], cost: CostReport) -> None:
     report = priced.report
     parts = f"{len(priced.parts)} {'operators' if 'model' in priced.key else 'layers'}"
     click.echo(f"{priced.title}: {report.params:,} parameters, {report.macs:,} MACs, {parts}")
     if len(verdicts) <= MOST_IN_FULL:
         for verdict in verdicts:
             click.echo("\n".join(lines_of(verdict)))
-    for line in memory_lines(verdicts[0] if verdicts else report):
+    for line in memory_lines(cost, f"on {verdicts[0].board.name}" if verdicts else "on a 32-bit target"):
         click.echo(line)
     if len(verdicts) > MOST_IN_FULL:
         _show_boards(verdicts)
@@ -136,14 +137,10 @@ def lines_of(verdict: Verdict) -> list[str]:
     return lines
 
 
-def memory_lines(priced: CostReport | Verdict) -> list[str]:
-    """Where the bytes of a model lie: of a verdict those on its board."""
+def memory_lines(report: CostReport, where: str) -> list[str]:
+    """Where the bytes of a model lie."""
     from dse._util.units import bytes_text
-    from dse.hardware.verdict import Verdict
 
-    report, where = (
-        (priced.cost, f"on {priced.board.name}") if isinstance(priced, Verdict) else (priced, "on a 32-bit target")
-    )
     head, tail, host = map(bytes_text, (report.arena_head_bytes, report.arena_tail_bytes, report.arena_tail_bytes_host))
     lines = [f"arena: {head} head ({report.plan} plan) + {tail} tail {where} ({host} on a 64-bit host)"]
     if report.arena_starting_bytes > report.arena_head_bytes + report.arena_tail_bytes:
@@ -172,25 +169,17 @@ def _show_boards(verdicts: list[Verdict]) -> None:
     rows = []
     for verdict in sorted(verdicts, key=lambda one: (not one.fits, -use(one) if one.fits else use(one))):
         shares = [f"{used / available:.0%}" for used, available in verdict.used.values()]
-        latency = next(iter(verdict.latencies.values()), None)
         fits = "yes" if verdict.fits else "does not run" if verdict.refusals else "no"
-        took = str(latency).partition(" (")[0] if latency else "unknown"
+        took = verdict.latency.span if verdict.latency else "unknown"
         rows.append((verdict.board.name, fits, verdict.build.name, *shares, took))
     echo_table(("board", "fits", "build", "memory", "flash", "latency"), rows, texts=("board", "fits", "build"))
 
 
-def _plans(priced: Priced, boards: list[Board]) -> tuple[Plan, ...]:
-    """The plans in what runs on the first board; without one with reference kernels."""
-    from dse.cost.tflm.plans import plans_of
-
-    return plans_of(priced.report.graph, boards[0].library() if boards else priced.report.build)
-
-
-def _show_arena(priced: Priced, boards: list[Board]) -> None:
-    from dse.cost.tflm.plans import map_lines
+def _show_arena(cost: CostReport) -> None:
+    from dse.cost.tflm.plans import map_lines, plans_of
     from dse.plots.arena import heading
 
-    for plan in _plans(priced, boards):
+    for plan in plans_of(cost.graph, cost.build):
         click.echo(f"{heading(plan)}; operators from left to right, bytes upwards:")
         for line in map_lines(plan):
             click.echo(f"  {line}")

@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from dse.data.images import Images, ImageSet
-from dse.data.picture import MAY_BE_CLEAR, SUFFIXES, is_transparent, read_image, side_of
+from dse.data.picture import MAY_BE_CLEAR, SUFFIXES, read_picture, side_of
 from dse.errors import DataError, did_you_mean
 
 PARTS = ("train", "val", "test")
@@ -53,17 +53,29 @@ def read_folders(folder: Path, size: int | None, largest: int) -> ImageSet:
     sides = _each([path for path, _ in files["train"]] if size is None else [], side_of)
     if size is None:
         size = min(median_low(sides), largest)
-    width = size
-    read = _each(every, lambda path: read_image(path, width))
+    pixels, clear = _pixels(every, size)
     images, start = dict[str, Images](), 0
     for part in parts:
         labels = np.array([label for _, label in files[part]], np.int64)
-        images[part] = Images(np.stack(read[start : start + len(labels)]), labels)
+        images[part] = Images(pixels[start : start + len(labels)], labels)
         start += len(labels)
     names = tuple(path.relative_to(folder / "test").as_posix() for path, _ in files["test"])
-    notes = (*_unused(folder, parts, classes), *_of_images(images, classes, every))
+    notes = (*_unused(folder, parts, classes), *_of_images(images, classes, clear))
     source = f"images in {folder.name}/, {size}x{size}"
     return ImageSet(classes, images["train"], images.get("val"), images["test"], source, test_files=names, notes=notes)
+
+
+def _pixels(paths: Sequence[Path], size: int) -> tuple[np.ndarray, int]:
+    """All images, uint8 (count, size, size, 3), and how many have transparent pixels. Raises DataError."""
+    pixels = np.empty((len(paths), size, size, 3), np.uint8)
+    places = iter(pixels)
+
+    def read(path: Path) -> bool:
+        picture = read_picture(path, size)
+        next(places)[:] = picture.pixels
+        return picture.is_clear and path.suffix.lower() in MAY_BE_CLEAR
+
+    return pixels, sum(_each(paths, read))
 
 
 def _each(paths: Sequence[Path], read: Callable[[Path], T]) -> list[T]:
@@ -161,8 +173,8 @@ def _unused(folder: Path, parts: Sequence[str], classes: Sequence[str]) -> Itera
             yield f"not used: {name}/; images to choose by are in val/, where there is one"
 
 
-def _of_images(images: dict[str, Images], classes: Sequence[str], files: Sequence[Path]) -> Iterator[str]:
-    """What a person should know of the images themselves."""
+def _of_images(images: dict[str, Images], classes: Sequence[str], clear: int) -> Iterator[str]:
+    """What a person should know of the images themselves, `clear` of which have transparent pixels."""
     counts = np.bincount(images["train"].labels, minlength=len(classes))
     if counts.max() >= UNEVEN * counts.min():
         least, most = classes[int(counts.argmin())], classes[int(counts.argmax())]
@@ -176,5 +188,5 @@ def _of_images(images: dict[str, Images], classes: Sequence[str], files: Sequenc
     known = {hashlib.sha256(image.tobytes()).digest() for image in images["train"].images}
     if twice := sum(hashlib.sha256(image.tobytes()).digest() in known for image in images["test"].images):
         yield f"{twice} of {len(images['test'])} test images are in train/ too: the accuracy will be too good"
-    if clear := sum(path.suffix.lower() in MAY_BE_CLEAR and is_transparent(path) for path in files):
+    if clear:
         yield f"{clear} images have transparent pixels, which are laid on white"

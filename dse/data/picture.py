@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,37 +21,44 @@ MAX_PIXELS = 50_000_000
 WHITE = (255, 255, 255, 255)
 
 
+class Picture(NamedTuple):
+    """An image as it was read."""
+
+    pixels: np.ndarray  # uint8 (size, size, 3)
+    is_clear: bool  # whether it has transparent pixels, as far as its header says
+
+
 def read_image(path: Path, size: int) -> np.ndarray:
     """One image file as uint8 (size, size, 3), squashed where it is not square. Raises DataError."""
-    from PIL import Image
+    return read_picture(path, size).pixels
 
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{path}: {image.width}x{image.height} is more than {MAX_PIXELS} pixels")
-            colour = _in_colour(image)
-            return np.asarray(colour if colour.size == (size, size) else colour.resize((size, size)))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a readable image ({error})") from None
+
+def read_picture(path: Path, size: int) -> Picture:
+    """The same, with what its header says. Raises DataError."""
+    with _opened(path) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise DataError(f"{path}: {image.width}x{image.height} is more than {MAX_PIXELS} pixels")
+        is_clear = image.has_transparency_data
+        colour = _in_colour(image)
+        return Picture(np.asarray(colour if colour.size == (size, size) else colour.resize((size, size))), is_clear)
 
 
 def side_of(path: Path) -> int:
     """The shorter side of an image, in pixels. Raises DataError."""
+    with _opened(path) as image:
+        return int(min(image.size))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, while it is worked with. Raises DataError for what is none, also when that shows only later."""
     from PIL import Image
 
     try:
         with Image.open(path, formats=FORMATS) as image:
-            return int(min(image.size))
+            yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable image ({error})") from None
-
-
-def is_transparent(path: Path) -> bool:
-    """Whether an image has transparent pixels, as far as its header says."""
-    from PIL import Image
-
-    with Image.open(path, formats=FORMATS) as image:
-        return image.has_transparency_data
 
 
 def _in_colour(image: Image.Image) -> Image.Image:

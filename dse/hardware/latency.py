@@ -39,8 +39,13 @@ class LatencyRange:
     high_ms: float
     runtime: str
 
+    @property
+    def span(self) -> str:
+        """From when to when, as text."""
+        return f"{milliseconds_text(self.low_ms)} to {milliseconds_text(self.high_ms)}"
+
     def __str__(self) -> str:
-        return f"{milliseconds_text(self.low_ms)} to {milliseconds_text(self.high_ms)} ({self.runtime})"
+        return f"{self.span} ({self.runtime})"
 
 
 def latency_range(work: Work, core: str, clock_mhz: float, runtime: str) -> LatencyRange | None:

@@ -45,6 +45,11 @@ class Verdict:
         return f"{self.board.name}: {fits}: {', '.join(parts)} (build {self.build.name})"
 
     @property
+    def latency(self) -> LatencyRange | None:
+        """That of its own build profile; None where nothing was measured."""
+        return next(iter(self.latencies.values()), None)
+
+    @property
     def used(self) -> dict[str, tuple[int, int]]:
         """Bytes of memory and flash that it takes, and that there are for it."""
         return {name: (getattr(self.cost, name), left + getattr(self.cost, name)) for name, left in self.left.items()}
@@ -56,7 +61,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: the cost, and what it means on this board."""
-        first = next(iter(self.latencies.values()), None)
+        first = self.latency
         return self.cost.to_dict() | {
             "board": self.board.name,
             "build": self.build.name,

@@ -8,10 +8,13 @@ them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from dse.cost.tflm.build import Build
 from dse.cost.tflm.graph import Operator, Tensor, padding_of
+from dse.cost.tflm.structs import up
 
 L1_BUDGET = 32768  # bytes of the data cache that an ESP32-P4 works in
 WHOLE_IMAGE, WHOLE_WIDE = 40 * 1024, 48 * 1024  # bytes, up to which an ESP32-S3 takes an image at once
@@ -39,71 +42,86 @@ def _convolution(operator: Operator, tensors: Tensors, build: Build) -> int:
     down, left = padding_of(operator, source, weights, output)
     _, height, width, channels = source.shape
     _, rows, columns, _ = weights.shape
-    is_pixel = (rows, columns, down, left, *operator.stride) == (1, 1, 0, 0, 1, 1)
-    return (_s3 if build.core == "s3" else _p4)(
-        operator, (height, width, channels), (rows, columns), output.shape[1:], (down, left), is_pixel
+    _, out_height, out_width, kernels = output.shape
+    one = _Convolution(
+        height, width, channels, rows, columns, out_height, out_width, kernels, down, left, *operator.stride
     )
+    return _s3(one) if build.core == "s3" else _p4(one)
+
+
+class _Convolution(NamedTuple):
+    height: int  # of the image
+    width: int
+    channels: int
+    rows: int  # of the window
+    columns: int
+    out_height: int
+    out_width: int
+    kernels: int
+    down: int  # padding at the beginning
+    left: int
+    step_down: int
+    step_across: int
+
+    @property
+    def is_pixel(self) -> bool:
+        return (self.rows, self.columns, self.step_down, self.step_across) == (1, 1, 1, 1) and not self.is_padded
+
+    @property
+    def is_padded(self) -> bool:
+        return bool(self.down or self.left)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of the image with its padding on both sides."""
+        return self.height + 2 * self.down, self.width + 2 * self.left
 
 
 def _pixel(height: int, width: int, channels: int, kernels: int) -> int:
     """A 1x1 convolution: an image with more channels, filters with more, and a buffer to turn eight pixels."""
-    wide = _up(channels, 8)
+    wide = up(channels, 8)
     image = height * width * wide if channels % 8 else 0
     return image + wide * kernels + (16 * wide if height * width >= 8 else 0)
 
 
-def _s3(
-    operator: Operator,
-    image: tuple[int, int, int],
-    window: tuple[int, int],
-    out: tuple[int, ...],
-    pad: tuple[int, int],
-    is_pixel: bool,
-) -> int:
-    (height, width, channels), (rows, columns), kernels = image, window, out[2]
-    if is_pixel:
+def _s3(one: _Convolution) -> int:
+    height, width, channels, rows, columns, _, _, kernels, *_ = one
+    if one.is_pixel:
         return _pixel(height, width, channels, kernels) + 64
     line, size = columns * channels, rows * columns * channels
     if line < 16 <= size:
-        return kernels * 4 + 16 + kernels * _up(size, 16) + 16 + _up(size, 16) + 64
-    padded = (width + 2 * pad[1]) * (height + 2 * pad[0]) * channels if any(pad) else 0
-    filters = rows * columns * _up(channels, 16) * kernels + _up(line, 16) * rows * kernels
-    right = max(0, out[1] * operator.stride[1] + columns - 1 - width)
-    below = max(0, out[0] * operator.stride[0] + rows - 1 - height)
+        return kernels * 4 + 16 + kernels * up(size, 16) + 16 + up(size, 16) + 64
+    padded = math.prod(one.padded) * channels if one.is_padded else 0
+    filters = rows * columns * up(channels, 16) * kernels + up(line, 16) * rows * kernels
+    right = max(0, one.out_width * one.step_across + columns - 1 - width)
+    below = max(0, one.out_height * one.step_down + rows - 1 - height)
     border = (width + right) * (height + below) * channels if right or below else 0
     return padded + filters + border + 64 + kernels * 4
 
 
-def _p4(
-    operator: Operator,
-    image: tuple[int, int, int],
-    window: tuple[int, int],
-    out: tuple[int, ...],
-    pad: tuple[int, int],
-    is_pixel: bool,
-) -> int:
-    (height, width, channels), (rows, columns), kernels = image, window, out[2]
-    if is_pixel:
+def _p4(one: _Convolution) -> int:
+    height, width, channels, rows, columns, _, _, kernels, *_ = one
+    if one.is_pixel:
         if channels < 16:
             return kernels * 4 + 16 * kernels + 32 + 32
         return _pixel(height, width, channels, kernels) + 32
     sums = 4 * kernels + 32
-    if not any(pad) and columns * channels >= 16:
-        return rows * columns * _up(channels, 16) * kernels + sums
+    if not one.is_padded and columns * channels >= 16:
+        return rows * columns * up(channels, 16) * kernels + sums
     if rows * columns * channels >= 16:
         return rows * columns * channels + sums
-    wide = _up(-(-16 // columns), 16)
-    if not any(pad):
+    wide = up(-(-16 // columns), 16)
+    if not one.is_padded:
         return rows * columns * wide * kernels + height * width * wide + sums
-    across = width + 2 * pad[1]
-    whole = across * (height + 2 * pad[0]) * channels
+    _, across = one.padded
+    whole = math.prod(one.padded) * channels
     if whole + 4 * kernels <= L1_BUDGET:
-        return whole + rows * columns * _up(channels, 16) * kernels + sums
+        return whole + rows * columns * up(channels, 16) * kernels + sums
     # By strips: such a window has fewer than 16 values, so its lines are widened too.
     filters, line = rows * columns * wide * kernels, across * wide
     room = L1_BUDGET - 4 * kernels - filters
-    tall = min(out[0], (room - rows * line) // (operator.stride[0] * line) + 1) if rows * line <= room else 1
-    return ((tall - 1) * operator.stride[0] + rows + 2 * pad[0]) * line + filters + sums
+    tall = min(one.out_height, (room - rows * line) // (one.step_down * line) + 1) if rows * line <= room else 1
+    return ((tall - 1) * one.step_down + rows + 2 * one.down) * line + filters + sums
 
 
 def _depthwise(operator: Operator, tensors: Tensors, build: Build) -> int:
@@ -128,20 +146,16 @@ def _depthwise(operator: Operator, tensors: Tensors, build: Build) -> int:
             padded = (width + right) * (height + below) * channels
             return filters + (padded if padded <= WHOLE_IMAGE else (width + right) * rows * channels) + 16
         if channels >= 12:
-            wide = _up(channels, 16)
+            wide = up(channels, 16)
             padded = (width + 2 * left + more[1]) * (height + 2 * down + more[0]) * wide
             return 9 * wide + padded + out_width * out_height * wide + 64
         return 2 * (filters + image) + 32
     if multiplier == 1 and channels > 3:
-        wide = _up(channels, 8)
-        end = _up(2 * rows * columns * wide, 16) + 2 * height * width * wide
-        end = _up(_up(end, 16) + out_width * out_height * wide, 16)
+        wide = up(channels, 8)
+        end = up(2 * rows * columns * wide, 16) + 2 * height * width * wide
+        end = up(up(end, 16) + out_width * out_height * wide, 16)
         return end + 12 * wide + 16
     return 2 * (filters + image) + 32 if multiplier % 4 == 0 else 32
-
-
-def _up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
 
 
 OF_KIND: dict[str, Callable[[Operator, Tensors, Build], int]] = {

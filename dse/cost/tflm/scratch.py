@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dse.cost.tflm.build import Build
 from dse.cost.tflm.esp_nn import esp_nn_scratch
 from dse.cost.tflm.graph import Operator, Tensor, padding_of
+from dse.cost.tflm.structs import up
 
 WORD = 4  # bytes of what most of them hold: int32
 SUMMING = ("MEAN", "SUM")
@@ -83,7 +84,7 @@ def _convolution(operator: Operator, tensors: Tensors, build: Build) -> tuple[in
         return (4 * 8 * -(-window // 8) * 2 if build.core == "mve" else 2 * window * 2,)
     if source.type != "INT8":
         return ()
-    wide = 4 * 16 * -(-window // 16) if build.core == "mve" else 2 * 4 * -(-window // 4) * 2
+    wide = _windows(window, build)
     is_plain = operator.dilation == (1, 1) and channels == depth
     if (height, width) == (1, 1) and is_plain and not any(padding_of(operator, source, weights, output)):
         # The version of June unrolled windows with MVE where the stride is not 1.
@@ -92,6 +93,11 @@ def _convolution(operator: Operator, tensors: Tensors, build: Build) -> tuple[in
     if build.core == "mve" and is_line and operator.stride[1] * channels % 4 == 0:
         return (_line(operator, source, weights, output) or wide,)
     return (wide,)
+
+
+def _windows(size: int, build: Build) -> int:
+    """Bytes of the windows of an image that are unrolled at a time: four in 8 bits with MVE, else two in 16."""
+    return 4 * up(size, 16) if build.core == "mve" else 2 * up(size, 4) * 2
 
 
 def _line(operator: Operator, source: Tensor, weights: Tensor, output: Tensor) -> int:
@@ -152,7 +158,7 @@ def _transposed(operator: Operator, tensors: Tensors, build: Build) -> tuple[int
     _, height, width, _ = weights.shape
     (down, across), window = operator.stride, height * width * source.shape[-1]
     if max(operator.stride) <= SHORT_STRIDE and source.shape[-1] > REVERSED_FROM:
-        wide = 4 * 16 * -(-window // 16) if build.core == "mve" else 2 * 4 * -(-window // 4) * 2
+        wide = _windows(window, build)
         return wide, window * weights.shape[0]
     line = ((source.shape[2] - 1) * across + max(width, down)) * output.shape[-1]
     return WORD * line * max(height, down), 0
