@@ -10,7 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dse.errors import RunError
+from dse.errors import FileError, RunError, unread
+
+
+def first_bytes(path: Path, count: int) -> bytes:
+    """At most `count` bytes of a file, however large it is. Raises FileError."""
+    try:
+        with path.open("rb") as file:
+            return file.read(count)
+    except OSError as error:
+        raise FileError(str(path), None, "", unread(error)) from None
 
 
 def write_atomic(path: Path, content: bytes | str, mode: int = 0o644) -> None:

@@ -20,7 +20,8 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from dse.errors import FileError, FileErrors, did_you_mean, unread
+from dse._util.files import first_bytes
+from dse.errors import FileError, FileErrors, did_you_mean
 
 MAX_BYTES = 1 << 20
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -207,11 +208,7 @@ def path_text(path: Path_) -> str:
 
 def load(path: Path) -> Document:
     """The document in the file at `path`. Raises FileError."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise FileError(str(path), None, "", unread(error)) from None
+    data = first_bytes(path, MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise FileError(str(path), None, "", f"larger than {MAX_BYTES} bytes")
     try:

@@ -13,10 +13,11 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+from dse._util.files import first_bytes
 from dse.cost.tflm.graph import TYPE_BYTES, Operator, OperatorGraph, Tensor
 from dse.cost.tflm.planner import ONLINE
 from dse.cost.tflm.scratch import REDUCING
-from dse.errors import FileError, unread
+from dse.errors import FileError
 from dse.tflite.flatbuffer import Buffer, MalformedError, Table
 
 MAX_FILE_BYTES = 64 << 20
@@ -79,11 +80,7 @@ def _names(enumeration: str) -> dict[int, str]:
 
 def load_tflite(path: Path) -> tuple[bytes, OperatorGraph]:
     """The bytes of a file and the graph in it. Raises FileError."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise FileError(str(path), None, "", unread(error)) from None
+    content = first_bytes(path, MAX_FILE_BYTES + 1)
     return content, read_tflite(content, str(path))
 
 

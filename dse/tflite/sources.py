@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from dse.errors import FileError, unread
+from dse._util.files import first_bytes
+from dse.errors import FileError
 from dse.tflite.reader import IDENTIFIER, MAX_FILE_BYTES
 
 Kind = Literal["tflite", "keras", "candidate", "text"]
@@ -43,11 +44,7 @@ class Found(NamedTuple):
 
 def look_into(path: Path) -> Found:
     """What a file holds. Raises FileError for one that cannot be read, or is known to be no model."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_TEXT_BYTES + 1)
-    except OSError as error:
-        raise FileError(str(path), None, "", unread(error)) from None
+    content = first_bytes(path, MAX_TEXT_BYTES + 1)
     if not content:
         raise FileError(str(path), None, "", "an empty file, expected a model")
     if content[4:8] == IDENTIFIER:
